@@ -1,7 +1,7 @@
-"""The page that photographs are mounted on: one tone along all four sides, and in the gaps that open from there.
+"""Detection of the page that photographs are mounted on: one tone along all four sides and in adjoining gaps.
 
-For photographs alone. What it finds may jump from one picture to the next; films use `pipeline.color.neutral_areas`,
-which does not.
+For photographs only. The result may jump from one picture to the next; films use `pipeline.color.neutral_areas`, which
+does not.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Bools = npt.NDArray[np.bool_]
 
 # Chosen on album pages made of scans: white, black and cream ones, with grain, captions and prints of every size.
 _SIDES_AGREE = 0.05  # between the four sides
-_ALIKE = 0.04  # from the tone of the page, on a picture smoothed over 3 x 3 pixels
-_SIDE_SHARE = 0.65  # of a side that has the tone: a print may reach beyond it, a caption be written on it
-_CHROMA_WEIGHT = 1.5  # chroma differs less than luma where tones do
+_ALIKE = 0.04  # to the tone of the page, on a picture smoothed over 3 x 3 pixels
+_SIDE_SHARE = 0.65  # of a side that has the tone: a print may extend beyond it, a caption be written on it
+_CHROMA_WEIGHT = 1.5  # chroma differs less than luma between tones
 _LEAST, _MOST = 0.05, 0.97  # share of the picture
 
 
 def page(luma: F32, chroma: F32 | None = None) -> Bools | None:
     """Return where a small picture shows the page its photographs are mounted on, bool (h, w), or None.
 
-    ``luma`` (h, w), 0..1; ``chroma`` (2, h, w), -0.5..0.5, tells pages from prints more surely, where there is any.
+    ``luma`` (h, w), 0..1; ``chroma`` (2, h, w), -0.5..0.5, if any, separates pages from prints more reliably.
     """
     planes = luma[..., None] if chroma is None else np.dstack([luma, *(_CHROMA_WEIGHT * chroma)])
     smooth = cv2.blur(np.ascontiguousarray(planes, np.float32), (3, 3), borderType=cv2.BORDER_REFLECT)
@@ -45,7 +45,7 @@ def page(luma: F32, chroma: F32 | None = None) -> Bools | None:
 
 
 def beside_page(luma: F32, shape: tuple[int, int]) -> F32:
-    """Return what to multiply the network's chroma with, float32 of ``shape``: 0 on the page, 1 elsewhere."""
+    """Return the factor on the network's chroma, float32 of ``shape``: 0 on the page, 1 elsewhere."""
     found = page(luma)
     if found is None:
         return np.ones(shape, np.float32)

@@ -1,4 +1,4 @@
-"""The only place that composes batches, and that restores the order afterwards."""
+"""The only place that forms batches and restores the order afterwards."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def predict(pictures: Sequence[ModelInput], network: Network, hints: Sequence[F3
 
 
 def examine(pictures: Sequence[ModelInput], network: Network, hints: Sequence[F32] | None = None) -> list[Prediction]:
-    """Return all that the network says of each of ``pictures``, in order, as batches of one.
+    """Return the network's full prediction for each of ``pictures``, in order, as batches of one.
 
-    Those of one shape share batches of up to the network's largest. ``hints`` are one for each picture, see
+    Pictures of one shape share batches of up to the network's largest. ``hints`` has one for each picture, see
     `engines.network.Network.predict`.
     """
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)

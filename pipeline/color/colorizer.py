@@ -1,4 +1,4 @@
-"""Luma in, chroma out, in order: what films and photographs alike call for colour."""
+"""Luma in, chroma out, in order: the interface to colour for both films and photographs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Colorizer:
-    """A network with everything between luma planes and it. Several threads may use it."""
+    """A network and everything between it and luma planes. Several threads may use it."""
 
     def __init__(self, network: Network, choice: EngineChoice) -> None:
         self._network = network
@@ -43,7 +43,7 @@ class Colorizer:
 
     @property
     def origin(self) -> ModelOrigin:
-        """What the network is, for results that say where their colours come from."""
+        """Identity of the network, for results that state where their colours come from."""
         spec = self.spec
         return ModelOrigin(
             network=spec.network,
@@ -56,31 +56,31 @@ class Colorizer:
     def model_input(
         self, codes: Codes, spec: ColorSpec, *, size: int, turn: Turn | None = None, aspect: float = 1.0
     ) -> ModelInput:
-        """Return what the network sees of a luma plane (H, W): its shorter side becomes ``size`` pixels.
+        """Return the model input for a luma plane (H, W): its shorter side becomes ``size`` pixels.
 
-        Where the engine wants multiples of more, it becomes the next one. ``aspect`` is the width of a stored pixel
-        over its height.
+        If the engine needs a multiple of some number, it becomes the next one. ``aspect`` is the width of a stored
+        pixel over its height.
         """
         return model_input(codes, spec, size=self.spec.size, short=size, turn=turn, aspect=aspect)
 
     def predict(self, pictures: Sequence[ModelInput], hints: Sequence[F32] | None = None) -> list[F32]:
         """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``; see `batching.predict`.
 
-        ``hints``, one for each picture, are what the network is given beside the luma, (3, h / 4, w / 4): a* and b*
+        ``hints``, one for each picture, are given to the network along with the luma, (3, h / 4, w / 4): a* and b*
         times the mask, then the mask, 0 or 1. Raises `EngineError` for hints where ``spec.takes_hints`` is False.
         """
         return predict(pictures, self._network, hints)
 
     def examine(self, picture: ModelInput) -> Prediction:
-        """Return all that the network says of one picture, its evidence among it where it gives any."""
+        """Return the network's full prediction for one picture, with its evidence if it gives any."""
         return self.examine_all([picture])[0]
 
     def examine_all(self, pictures: Sequence[ModelInput]) -> list[Prediction]:
-        """Return all that the network says of each of ``pictures``, as batches of one; see `batching.examine`."""
+        """Return the full prediction for each of ``pictures``, as batches of one; see `batching.examine`."""
         return examine(pictures, self._network)
 
     def prediction_settings(self, options: Options, statements: Sequence[Statement] = ()) -> PredictionSettings:
-        """Return how the chroma of a film is predicted of which a person states ``statements``."""
+        """Return the settings for predicting the chroma of a film with a person's ``statements``."""
         return PredictionSettings(
             predict=self.examine_all,
             stride=self.spec.stride,
@@ -90,25 +90,25 @@ class Colorizer:
         )
 
     def notes(self) -> tuple[Note, ...]:
-        """Return the engines that were tried in vain, as notes for every result."""
+        """Return notes for every result on the engines that could not be opened."""
         return tuple(
             Note(NoteKind.FALLBACK, f"engine {name} not used: {reason}") for name, reason in self.choice.rejected
         )
 
 
 def network_threads() -> int:
-    """Return how many CPU threads the network gets: half of the cores, since a decoder and an encoder work beside it.
+    """Return the number of CPU threads for the network: half of the cores, as a decoder and an encoder run beside it.
 
-    Threads that share a batch wait for each other; where each has a core to itself only now and then, for long.
+    Threads that share a batch wait for each other, and for long if they have to compete for cores.
     """
     return max(1, usable_cores() // 2)
 
 
 @contextmanager
 def open_colorizer(options: Options | None = None, *, progress: Progress | None = None) -> Iterator[Colorizer]:
-    """Open the engine that ``options`` ask for; close it at the end. Raises the errors of `open_network`.
+    """Open the engine that ``options`` request, and close it at the end. Raises the errors of `open_network`.
 
-    ``progress`` is told which engine it is and why, and which were tried in vain.
+    ``progress`` is told which engine is used and why, and which could not be opened.
     """
     options, progress = options or Options(), progress or Silent()
     setup = Setup(device=options.device, threads=network_threads(), cache=cache_folder(), say=progress.say)
@@ -128,13 +128,13 @@ def open_colorizer(options: Options | None = None, *, progress: Progress | None 
 def given_or_opened(
     colorizer: Colorizer | None, options: Options, *, progress: Progress
 ) -> AbstractContextManager[Colorizer]:
-    """Give ``colorizer`` and leave it open, or, if it is None, one that is opened for the block."""
+    """Yield ``colorizer`` and leave it open, or, if it is None, one opened for the block."""
     return open_colorizer(options, progress=progress) if colorizer is None else nullcontext(colorizer)
 
 
 def fingerprint(options: Options) -> str:
     """Return the fingerprint of the network that ``options`` name, without opening an engine. Raises `WeightsError`.
 
-    It is ``Colorizer.spec.fingerprint`` of the one that will be opened.
+    It equals ``Colorizer.spec.fingerprint`` of the opened one.
     """
     return networks.fingerprint(options.model)

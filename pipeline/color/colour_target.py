@@ -1,7 +1,6 @@
-"""A colour target beside a print: the row or grid of even patches of known colours that archives scan with it.
+"""Detection of a colour target: the row or grid of even patches of known colours that archives scan beside a print.
 
-It says nothing about the print, and it is coloured, so it is left out of the judgement of the tone and keeps its
-colours.
+It is coloured, but says nothing about the print, so it is left out of the judgement of the tone and keeps its colours.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from pipeline.color.spaces import F32
 
 Bools = npt.NDArray[np.bool_]
 
-# On a picture of some 128 pixels a side; chosen on targets drawn beside scans, of 6 to 24 patches.
+# For a picture of some 128 pixels a side; chosen on targets of 6 to 24 patches drawn beside scans.
 _EVEN = 0.05  # between a pixel of a patch and its neighbours, in luma and chroma
-_STRONG = 0.08  # chroma of a coloured patch; targets have stronger colours than the clothes in a photograph
+_STRONG = 0.08  # chroma of a coloured patch; targets have stronger colours than clothes in photographs
 _LEAST = 9  # pixels of a patch
 _FILLED = 0.8  # share of its bounding box: patches are rectangles
-_PATCHES = 4  # at least so many coloured ones
+_PATCHES = 4  # least number of coloured ones
 _ALIKE = 0.4  # relative difference between their sizes
-_IN_LINE = 0.35  # how far their middles are apart from a common line, as a share of a patch
+_IN_LINE = 0.35  # distance of their middles from a common line, as a share of a patch
 _HUE = 35.0  # degrees between two hues that count as different
-_MOST = 0.35  # share of the picture that a target covers at most
+_MOST = 0.35  # greatest share of the picture covered by a target
 _AROUND = 2  # pixels
 
 
@@ -39,7 +38,7 @@ class _Patch:
 
 
 def colour_target(luma: F32, chroma: F32) -> Bools | None:
-    """Return where a small picture shows a colour target, bool (h, w), its bounding box; None where there is none.
+    """Return the bounding box of a colour target in a small picture, as bool (h, w), or None if there is none.
 
     ``luma`` (h, w), 0..1; ``chroma`` (2, h, w), -0.5..0.5.
     """
@@ -50,7 +49,7 @@ def colour_target(luma: F32, chroma: F32) -> Bools | None:
     wide = max(patch.width for patch in patches) // 2 + _AROUND
     high = max(patch.height for patch in patches) // 2 + _AROUND
     xs, ys = [patch.x for patch in patches], [patch.y for patch in patches]
-    # The black, grey and white patches follow those in colour, in the direction of the row.
+    # The black, grey and white patches continue the row of those in colour.
     is_column = max(ys) - min(ys) > max(xs) - min(xs)
     step = (max(ys) - min(ys) if is_column else max(xs) - min(xs)) / (len(patches) - 1)
     further = int(3 * step)
@@ -81,7 +80,7 @@ def _patches(luma: F32, chroma: F32) -> list[_Patch]:
 
 
 def _in_line(patches: list[_Patch]) -> list[_Patch]:
-    """Return the largest group of patches that are alike in size and stand in one row or column."""
+    """Return the largest group of patches of similar size in one row or column."""
     best: list[_Patch] = []
     for first in patches:
         alike = [

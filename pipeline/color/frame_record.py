@@ -1,9 +1,9 @@
-"""One record per frame of a film, which gathers what is known of it on its way from luma to chroma.
+"""The record of a film frame, which collects everything known about it between luma and chroma.
 
-A stage is a generator that takes records and yields the same records, one to one and in order; it sets the fields that
-are its own, may read a bounded number of frames ahead, and makes no threads. What needs no frame after the one that it
-is given is no stage, but a function; what is part of a stage is an object with ``push``, which returns the records that
-are ready. Whoever takes records off the last stage counts them by ``index`` (`pipeline.film.shot_records.ShotLog`).
+A stage is a generator that takes records and yields the same records, one to one and in order; it sets its own fields,
+may read a bounded number of frames ahead, and starts no threads. Processing that needs no later frames is a function,
+not a stage; part of a stage is an object with ``push``, which returns the records that are ready. The consumer of the
+last stage checks the records by ``index`` (`pipeline.film.shot_records.ShotLog`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.results import Treatment
 
 
 class Link(Enum):
-    """How a frame hangs together with the frame before it."""
+    """How a frame is related to the frame before it."""
 
     CUT = "cut"
     """First frame of the film, or first frame after a cut."""
@@ -36,9 +36,9 @@ class Link(Enum):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class FrameRecord:
-    """What is known of one frame. A field is absent until the stage that sets it has passed.
+    """Everything known about one frame. A field is absent until a stage has set it.
 
-    ``index`` counts the frames of the film from 0; ``weight`` is how many bytes the frame holds while it waits.
+    ``index`` counts the frames of the film from 0; ``weight`` is the number of bytes held while the frame waits.
     """
 
     index: int
@@ -48,29 +48,29 @@ class FrameRecord:
     # Set by `pipeline.color.shots.find_shots`.
     thumbnail: Thumbnail = field(init=False)
     change: float = field(init=False)
-    """How unlike the frame before it in its shot: about 0 to 1."""
+    """Difference from the frame before it in its shot: about 0 to 1."""
     blend_reach: int = field(init=False)
-    """Above 0 where it looks like the middle of a dissolve whose ends are so many frames away."""
+    """Distance in frames to the ends of a dissolve of which this looks like the middle, else 0."""
     shot: int = field(init=False)
     """Numbered from 0; in a dissolve or fade the number changes once, at the middle."""
     link: Link = field(init=False)
 
-    # Set by `pipeline.color.triage.judge_shots`: one verdict for a shot, and what follows from it.
+    # Set by `pipeline.color.triage.judge_shots`: one verdict for a shot, and the resulting treatment.
     verdict: Verdict = field(init=False)
     treatment: Treatment = field(init=False)
 
     statements: tuple[Statement, ...] = ()
-    """What a person states about this frame."""
+    """A person's statements about this frame."""
 
-    # Set by `pipeline.color.temporal.predict_chroma`, of frames that are coloured.
+    # Set by `pipeline.color.temporal.predict_chroma`, for frames to be coloured.
     step: Step | None = field(init=False, default=None)
-    """The optical flow from the frame before it; None for the first of a shot."""
+    """Optical flow from the frame before it; None for the first of a shot."""
     prediction: Estimate | None = field(init=False, default=None)
-    """What the network's answer came to (`key_frame_answers`), where it was asked."""
+    """Estimate from the network's answer (`key_frame_answers`), for key frames."""
     estimate: Estimate = field(init=False)
-    """What that and all earlier frames of the shot say."""
+    """Estimate from this and all earlier frames of the shot."""
     ab: F32 | None = field(init=False, default=None)
-    """The final chroma (2, h / stride, w / stride), CIELAB, upright; None where the source's own stays."""
+    """The final chroma (2, h / stride, w / stride), CIELAB, upright; None if that of the source is kept."""
 
     # Set by `pipeline.film.frames.paint`.
     upsampled: Upsampled | None = field(init=False, default=None)

@@ -1,15 +1,15 @@
-"""Which frames of a shot the network is asked for; the others get their chroma along the motion."""
+"""Choice of the frames of a shot that the network is run on; others get their chroma by optical flow."""
 
 from __future__ import annotations
 
 from pipeline.color.optical_flow import Step
 from pipeline.color.spaces import F32
 
-# By itself (automatic): ask again when less than this part of the last answer can still be followed, or after
+# Automatic choice: run the network again when less than this part of the last answer can still be followed, or after
 # so many frames.
 _FOLLOWED = 0.75
 _LONGEST = 8
-# With a fixed distance: ask in between only when next to nothing is left to carry.
+# With a fixed distance: run it in between only if next to nothing is left to carry.
 _LOST = 0.2
 
 
@@ -20,11 +20,11 @@ class KeyFrames:
         self._distance = every or _LONGEST
         self._least = _FOLLOWED if every is None else _LOST
         self._since = 0
-        # How much of the last answer is still there, per chroma pixel; None: all of it.
+        # How much of the last answer is left, per chroma pixel; None: all of it.
         self._followed: F32 | None = None
 
     def asks(self, step: Step | None, *, last: bool = False, blending: bool = False) -> bool:
-        """Tell whether the next frame, to which ``step`` leads (None: the first), is one to ask the network for.
+        """Tell whether the next frame, to which ``step`` leads (None: the first), is a key frame.
 
         The first and the ``last`` frame of a shot always are, so that all others lie between two answers, and so are
         frames inside a dissolve (``blending``).

@@ -1,4 +1,4 @@
-"""How a result looks, in figures: small pictures in, `Measures` out, for whoever chooses what to look at first."""
+"""Measurement of results: small pictures in, `Measures` out, to help choose which to view first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.results import Measures
 from pipeline.sizes import size_within
 
 _SIDE = 96  # longer side of the picture that is measured
-# Chroma (CIELAB) that few things have; reds and purples, which the network puts where they do not belong, sooner.
+# Chroma (CIELAB) that few objects have; lower for reds and purples, which the network often puts in wrong places.
 _STRONG = 60.0
 _STRONG_RED = 40.0
 _REDS = -75.0, 42.0  # hue in degrees
@@ -43,7 +43,7 @@ def measured(luma: F32, chroma: F32 | None, matrix: Matrix, *, clipped: float = 
 
 
 def doubt(verdict: Verdict, treat_as: TreatAs) -> float:
-    """Return how unsure the judgement of the source's tone was, 0 (sure, or told by the user) to 1."""
+    """Return the doubt in the judgement of the source's tone, 0 (sure, or stated by the user) to 1."""
     return 1 - verdict.confidence if treat_as is TreatAs.AUTO else 0.0
 
 
@@ -61,8 +61,8 @@ def averaged(pictures: Sequence[Measures], *, flicker: float | None = None) -> M
 def small_rgb(luma: F32, chroma: F32 | None, matrix: Matrix, *, side: int, aspect: float | None = None) -> F32:
     """Return R, G and B, (h, w, 3), 0..1, of at most ``side`` pixels a side, never larger than ``luma``.
 
-    ``chroma`` (2, h', w') may have another size, or be None for grey. ``aspect`` is width over height where it is not
-    that of ``luma``.
+    ``chroma`` (2, h', w') may have another size, or be None for grey. ``aspect`` is width over height if it differs
+    from that of ``luma``.
     """
     height, width = luma.shape
     if aspect is not None:

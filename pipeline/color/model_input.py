@@ -53,7 +53,7 @@ EXIF_TURNS = {
 
 @dataclass(frozen=True)
 class ModelInput:
-    """A picture to colour: ``luma`` (h, w), 0..1, sRGB code values, upright; ``turn`` is how it lies in the source."""
+    """A picture to colour: ``luma`` (h, w), 0..1, sRGB code values, upright; ``turn`` is how the source is turned."""
 
     luma: F32
     turn: Turn = Turn()
@@ -62,7 +62,7 @@ class ModelInput:
 def model_input(
     codes: Codes, spec: ColorSpec, *, size: InputSize, short: int, turn: Turn | None = None, aspect: float = 1.0
 ) -> ModelInput:
-    """Reduce a luma plane (H, W) to a model input of a size that the network takes, its shorter side ``short`` pixels.
+    """Reduce a luma plane (H, W) to a model input of a size the network takes, its shorter side ``short`` pixels.
 
     ``aspect`` is the width of a stored pixel over its height. See `engines.tensors.InputSize.shape`.
     """
@@ -73,7 +73,7 @@ def model_input(
 
 
 def _reduced(codes: Codes, shape: tuple[int, int]) -> Codes:
-    """Return ``codes`` at ``shape`` (rows, columns), averaged; halving, which is fast, goes as far as it can."""
+    """Reduce ``codes`` to ``shape`` (rows, columns) by averaging, first by halving, which is fast."""
     reduced = codes
     while all(side % 2 == 0 and side >= 2 * least for side, least in zip(reduced.shape, shape, strict=True)):
         size = reduced.shape[1] // 2, reduced.shape[0] // 2

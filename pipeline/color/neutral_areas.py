@@ -1,8 +1,8 @@
-"""What must stay neutral: bars, margins, title cards, leader, and pictures too dark or too flat to be coloured.
+"""Areas that must stay neutral: bars, margins, title cards, leader, and pictures too dark or too flat to colour.
 
 Everything is a continuous function of luma, so that nothing jumps while a shot slowly darkens or a bar is noisy.
-Where a picture and a blank part cannot be told apart, as a sky without a cloud and a sheet of grey card, the rules ask
-for what only the blank part has: one and the same level along all four sides.
+If a picture and a blank part look the same, like a cloudless sky and a sheet of grey card, the rules require what only
+the blank part has: the same level along all four sides.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ from pipeline.color.spaces import F32
 from pipeline.color.title_cards import leader, one_tone, ramp, step, thin_strokes
 
 # Pairs are (nothing, everything) of a soft step on luma, 0..1, or on a share of a line or of the picture. They were
-# chosen on photographs with bars, mounts and captions added, on titles, leader and fades made from them and on films.
+# chosen on photographs with added bars, mounts and captions, on titles, leader and fades made from them, and on films.
 _BLACK = 0.07, 0.03  # level of a bar
 _NEAR = 0.05, 0.025  # distance from the level of a bar
 _EQUAL = 0.035, 0.015  # distance from the level of a margin or ground; skies differ by more
 _AGREEING = 0.05, 0.02  # distance between the levels of the four sides
 _LINE = 0.65, 0.80  # share of a line that has the level: a caption may be written on the rest
 _CLEAN = 0.88, 0.97  # the same of a line without any caption
-_ALL_ROUND = 0.5  # framed by as much, a picture has a margin and no bars
-_MARGIN = 0.5  # a line of less weight is one of a margin
-_LEAST_INSIDE = 0.3  # share of the lines that a picture within bars has
+_ALL_ROUND = 0.5  # framed by this much, a picture has a margin and no bars
+_MARGIN = 0.5  # a line of less weight belongs to a margin
+_LEAST_INSIDE = 0.3  # least share of the lines for a picture within bars
 _GROUND = 0.72, 0.88  # share of a picture that is one flat ground
 _DARKNESS = 0.03, 0.25  # luma of the lightest parts of a picture
-_FULLY_LIT = 0.60  # below, what counts as black and as equal shrinks with the light: a fade makes no new bars
+_FULLY_LIT = 0.60  # below, tolerances for black and equal shrink with the light: a fade makes no new bars
 _CONTRAST = 0.04, 0.20  # luma between the darkest and the lightest parts, relative to the lightest
 _EXTREMES = 0.005  # share of the picture that counts as its lightest, and as its darkest, part
 
 
 def neutral_weight(luma: F32, shape: tuple[int, int]) -> F32:
-    """Return what to multiply the network's chroma with, 0 (neutral) to 1, float32 of ``shape``.
+    """Return the factor on the network's chroma, 0 (neutral) to 1, float32 of ``shape``.
 
-    ``luma`` (h, w), 0..1, is the model input, in any orientation; ``shape`` that of the network's chroma, (h / 4, w /
-    4).
+    ``luma`` (h, w), 0..1, is the model input, in any orientation; ``shape`` is that of its chroma, (h / 4, w / 4).
     """
     small = np.asarray(cv2.resize(luma, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), np.float32)
     darkest, level, lightest = _levels(small)
@@ -53,7 +52,7 @@ def neutral_weight(luma: F32, shape: tuple[int, int]) -> F32:
     (top, bottom), (left, right) = _inside(rows), _inside(columns)
     inside = small[top:bottom, left:right]
     if edge.framed < _ALL_ROUND and inside.size < small.size:
-        # What lies between bars is a picture of its own; bars that blend with a card's ground belong to the card.
+        # The area between bars is judged on its own; bars that blend with a card's ground belong to the card.
         weight *= 1 - one_tone(luma, level, light)
         down, across = luma.shape[0] // shape[0], luma.shape[1] // shape[1]
         luma = np.ascontiguousarray(luma[top * down : bottom * down, left * across : right * across])
@@ -65,7 +64,7 @@ def neutral_weight(luma: F32, shape: tuple[int, int]) -> F32:
 
 @dataclass(frozen=True)
 class _Edge:
-    """A picture seen from its four sides, each with its level, and how much all four have one and the same."""
+    """A picture seen from its four sides, each with its level, and how much all four levels agree."""
 
     sides: tuple[F32, F32, F32, F32]
     levels: tuple[float, float, float, float]
@@ -80,13 +79,13 @@ def _edge(small: F32, light: float) -> _Edge:
 
 
 def _inside(weights: F32) -> tuple[int, int]:
-    """Return the first line that is rather not of a margin and the one after the last; all, if they are too few."""
+    """Return the first line outside the margins and the one after the last; all lines, if these are too few."""
     kept = np.flatnonzero(weights >= _MARGIN)
     return (int(kept[0]), int(kept[-1]) + 1) if len(kept) > _LEAST_INSIDE * len(weights) else (0, len(weights))
 
 
 def _drawn(luma: F32, small: F32, edge: _Edge, level: float, light: float) -> F32:
-    """Return what is left, 0..1, of the colour of a picture within bars: nothing where it is a card or leader."""
+    """Return the factor, 0..1, on the colour of a picture within bars: 0 for a card or leader."""
     left = (1 - leader(luma)) * (1 - one_tone(luma, level, light))
     weight = np.full(small.shape, left, np.float32)
     if edge.framed > 0:
@@ -112,7 +111,7 @@ def _level(lines: F32) -> float:
 
 
 def _framed(sides: Sequence[F32], levels: Sequence[float], light: float) -> float:
-    """Return how much all four sides begin with lines of one and the same level."""
+    """Return how far all four sides begin with lines of the same level."""
     agreeing = step(max(levels) - min(levels), _scaled(_AGREEING, light))
     if agreeing == 0:
         return 0.0
@@ -122,9 +121,9 @@ def _framed(sides: Sequence[F32], levels: Sequence[float], light: float) -> floa
 
 
 def _margins(pair: Sequence[F32], levels: Sequence[float], light: float, framed: float) -> F32:
-    """Return how much each line between two opposite sides is not of a bar or margin, 0..1.
+    """Return how far each line between two opposite sides is outside bars and margins, 0..1.
 
-    Black bars come in pairs, which tells them from a night sky; margins of any other level along all four sides.
+    Black bars come in pairs, unlike a night sky; margins of any other level run along all four sides.
     """
     black = step(max(levels), _scaled(_BLACK, light))
     weight = np.ones(len(pair[0]), np.float32)
@@ -132,16 +131,16 @@ def _margins(pair: Sequence[F32], levels: Sequence[float], light: float, framed:
         if strength > 0:
             first, second = (_reach(lines, level, tolerance) for lines, level in zip(pair, levels, strict=True))
             both = np.maximum(first, second[::-1])
-            # Margins surround something; lines that are alike throughout only show something slender.
+            # Margins surround something; if all lines are alike, they only show something slender.
             paired = strength * min(float(first[1]), float(second[1])) * step(float(both.min()), (1.0, 0.0))
             weight = np.minimum(weight, 1 - np.float32(paired) * both)
     return weight
 
 
 def _reach(lines: F32, level: float, tolerance: tuple[float, float]) -> F32:
-    """Return how much each line, from a side inward, goes on with the side's ``level``, up to the last clean one.
+    """Return how far each line, from a side inward, continues the side's ``level``, up to the last clean line.
 
-    Behind a caption the margin goes on; behind a lit thing before a dark ground nothing is clean any more.
+    Behind a caption the margin continues; behind a lit object on a dark ground no line is clean.
     """
     shares = _alike(lines, level, tolerance).mean(axis=1)
     clean = np.minimum.accumulate(ramp(shares, _LINE)) * ramp(shares, _CLEAN)

@@ -1,8 +1,8 @@
-"""Where things went from one frame to the next, and how far that can be believed.
+"""Motion from one frame to the next, and how far it can be trusted.
 
 Optical flow by dense inverse search (Kroeger, Timofte, Dai, Van Gool: Fast Optical Flow using Dense Inverse Search,
-2016) between small pictures whose brightness was evened out, so that the flicker of old film moves nothing. Chroma
-is carried at its own, smaller size.
+2016) between small pictures with evened brightness, so that flicker of old film is not taken for motion. Chroma is
+carried at its own, smaller size.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ U8 = npt.NDArray[np.uint8]
 Flow = F32
 
 _REDUCED = 2
-# Below this the pyramid of the flow has too little to stand on.
+# Below this size the pyramid of the flow is too small.
 _SMALLEST = 16
-# What "evened out" means: mean 128 and deviation 50 within a third of the picture's height. Contrast under
-# the floor (of luma 0..1) is grain, and stays small.
+# Evened brightness has mean 128 and deviation 50 within a third of the picture's height. Contrast below the floor
+# (of luma 0..1) is grain, and stays small.
 _NEIGHBOURHOOD = 3
 _FLOOR = 0.06
 _CONTRAST = 50.0
-# Trust falls to 1/e where there-and-back misses by this many chroma pixels, squared, plus a part of the way
-# squared; or where evened brightness differs by this much.
+# Trust falls to 1/e if forward plus backward flow misses by this many chroma pixels, squared, plus a part of the way
+# squared; or if evened brightness differs by this much.
 _MISS = 0.3
 _MISS_PER_WAY = 0.01
 _DIFFERENCE = 25.0
@@ -36,7 +36,7 @@ _DIFFERENCE = 25.0
 
 @dataclass(frozen=True)
 class View:
-    """What motion is found in: ``picture`` (h, w) to search, ``guide`` (rows, columns), the same at chroma's size."""
+    """A frame as used to find motion: ``picture`` (h, w), and ``guide`` (rows, columns), the same at chroma's size."""
 
     picture: U8
     guide: F32
@@ -44,21 +44,21 @@ class View:
 
 @dataclass(frozen=True)
 class Path:
-    """How one frame is made of its neighbour.
+    """The mapping of a frame's places to its neighbour.
 
-    ``places`` (rows, columns, 2) tells for each chroma pixel its x and y in the neighbour, ``trust`` (rows, columns, 1)
-    how sure that is: 0, hidden or new there, to 1.
+    ``places`` (rows, columns, 2) holds each chroma pixel's x and y in the neighbour, ``trust`` (rows, columns, 1) how
+    certain that is: from 0, hidden or new there, to 1.
     """
 
     places: F32
     trust: F32
 
     def carried(self, values: F32) -> F32:
-        """Return ``values`` (rows, columns, channels) of the neighbour where they are in this frame, times trust."""
+        """Carry ``values`` (rows, columns, channels) of the neighbour to this frame, multiplied by trust."""
         return _at(values, self.places) * self.trust
 
     def followed_by(self, further: Path) -> Path:
-        """Return the path that leads on along ``further``, which begins where this one ends."""
+        """Return the path extended by ``further``, which begins where this one ends."""
         return Path(_at(further.places, self.places), self.trust * _at(further.trust, self.places))
 
     def on_grid(self, rows: int, columns: int) -> Path:
@@ -68,23 +68,23 @@ class Path:
         return Path(places, _resized(self.trust[..., 0], rows, columns)[..., None])
 
     def moved(self, chroma: F32) -> F32:
-        """Return ``chroma`` (rows, columns, 2) of the neighbour where it is in this frame, trusted or not.
+        """Carry ``chroma`` (rows, columns, 2) of the neighbour to this frame, trusted or not.
 
-        Interpolated by cubics: linear weights, applied frame after frame, wash colours out.
+        Uses cubic interpolation, as linear weights, applied frame after frame, make colours pale.
         """
         return _at(chroma, self.places, cv2.INTER_CUBIC)
 
 
 @dataclass(frozen=True)
 class Step:
-    """The way between two frames: the later one out of the earlier (``past``), and back (``future``)."""
+    """The paths between two frames: from the later to the earlier (``past``), and back (``future``)."""
 
     past: Path
     future: Path
 
 
 def view(luma: F32, *, stride: int) -> View:
-    """Return what motion is found in for ``luma`` (h, w), 0..1, whose chroma is ``stride`` times smaller."""
+    """Prepare ``luma`` (h, w), 0..1, for finding motion; its chroma is ``stride`` times smaller."""
     height, width = luma.shape
     reduced = _REDUCED if min(luma.shape) >= _REDUCED * _SMALLEST else 1
     small = _resized(luma, height // reduced, width // reduced)
@@ -97,15 +97,15 @@ def view(luma: F32, *, stride: int) -> View:
 
 
 class Follower:
-    """Finds the way from frame to frame. Not to be shared between threads."""
+    """Finds the motion from frame to frame. Not to be shared between threads."""
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        # The preset's own scale loses half of the motion of people in a street; this one costs 0.4 ms more.
+        # The preset's own scale misses half of the motion of people in a street; this one takes 0.4 ms more.
         self._flow.setFinestScale(1)
 
     def step(self, before: View, after: View, *, belief: float = 1.0) -> Step:
-        """Return the way between two views of one size; all trust is multiplied by ``belief``, 0..1."""
+        """Return the step between two views of one size; all trust is multiplied by ``belief``, 0..1."""
         back, forth = self._ways(after, before), self._ways(before, after)
         return Step(
             past=_path(back, forth, after.guide, before.guide, belief),
@@ -121,7 +121,7 @@ class Follower:
 
 
 def _path(way: Flow, back: Flow, here: F32, there: F32, belief: float) -> Path:
-    """Return the path along ``way``, checked by the flow ``back`` and by how alike both ends are."""
+    """Return the path along ``way``, checked against the flow ``back`` and the similarity of both ends."""
     rows, columns = here.shape
     places = way + _grid(rows, columns)
     miss = np.square(way + _at(back, places)).sum(axis=-1)
@@ -129,7 +129,7 @@ def _path(way: Flow, back: Flow, here: F32, there: F32, belief: float) -> Path:
     unlike = np.square((_at(there, places) - here) * np.float32(1 / _DIFFERENCE))
     x, y = places[..., 0], places[..., 1]
     inside = (x > -0.5) & (x < columns - 0.5) & (y > -0.5) & (y < rows - 0.5)
-    # Averaged, since in a place that has nothing like it over there single pixels fit by chance.
+    # Averaged, as single pixels fit by chance even where the neighbour has nothing similar.
     doubt = cv2.blur(miss / (_MISS + _MISS_PER_WAY * length) + unlike, (3, 3))
     trust = np.exp(-doubt) * inside * np.float32(belief)
     return Path(places, np.asarray(trust, np.float32)[..., None])

@@ -25,11 +25,11 @@ def preview(
     turn: Turn | None = None,
     aspect: float | None = None,
 ) -> Preview:
-    """Return JPEG files of at most 256 pixels a side of a picture as it was and as it is now, turned for display.
+    """Return JPEG files, at most 256 pixels a side, of a picture before and after, turned for display.
 
     ``luma`` (h, w), 0..1, is the small picture; ``before`` and ``after`` (2, h', w'), -0.5..0.5, are Cb and Cr of the
     source and of the result, of any size, None for grey; all in stored orientation, which ``turn`` makes upright.
-    ``aspect`` is width over height of the stored picture as shown, if it is not that of ``luma``.
+    ``aspect`` is width over height of the stored picture as shown, if it differs from ``luma``.
     """
     pictures = (_jpeg(small_rgb(luma, chroma, matrix, side=_SIDE, aspect=aspect), turn) for chroma in (before, after))
     return Preview(label=label, before=next(pictures), after=next(pictures))

@@ -1,7 +1,7 @@
-"""Prototypes: what a shot's places look like and which colours the network thought likely there, bounded in number.
+"""Prototypes: a bounded number of typical places of a shot, and the colours the network finds likely there.
 
-A place is compared by the network's features, by lightness and by where it is in the picture: the weight of one place
-for another is exp(s (cos - 1) - dL^2 / (2 t^2) - d^2 / (2 r^2)), as in the network's own coherent decoding.
+Places are compared by the network's features, by lightness and by position in the picture: the weight of one place for
+another is exp(s (cos - 1) - dL^2 / (2 t^2) - d^2 / (2 r^2)), as in the network's own coherent decoding.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _SHARPNESS, _TONE, _REACH = 15.0, 25.0, 0.5
 """s, and t in L*, r in short sides of the picture."""
 _MOST, _MOST_NEW = 256, 96
 _ALIKE = -1.0
-"""Logarithm of the weight from which a place is one more of a prototype."""
+"""Logarithm of the weight from which a place is merged into a prototype."""
 _KNOWN, _NEWS = np.float32(60), np.float32(0.3)
-"""Places after which a prototype's evidence is known, and what more of it counts from then on.
+"""Places after which a prototype's evidence is settled, and the weight of further evidence from then on.
 
-Colours would drift through a shot otherwise, as the mean of ever more frames does.
+Otherwise colours would drift through a shot, like the mean of ever more frames.
 """
 
 
 def keys(features: F32, luma: F32) -> F32:
-    """Return what places are compared by, (rows * columns, C + 3): half the squared distance is -log of the weight.
+    """Return keys to compare places by, (rows * columns, C + 3): half the squared distance is -log of the weight.
 
-    ``features`` (rows, columns, C) of any length, ``luma`` the model input (h, w), 0..1, that they are of.
+    ``features`` (rows, columns, C), of any length, are those of the model input ``luma`` (h, w), 0..1.
     """
     rows, columns, channels = features.shape
     short = min(rows, columns) * _REACH
@@ -52,21 +52,21 @@ class Prototypes:
 
     @staticmethod
     def none(channels: int, colours: int) -> Prototypes:
-        """Return none yet of ``channels`` keys and ``colours`` log-probabilities."""
+        """Return an empty set with ``channels`` keys and ``colours`` log-probabilities."""
         return Prototypes(
             np.zeros((0, channels), np.float32), np.zeros((0, colours), np.float32), np.zeros(0, np.float32)
         )
 
     def faded(self, factor: float) -> Prototypes:
-        """Return them with their weights times ``factor``."""
+        """Return them with weights times ``factor``."""
         return Prototypes(self.keys, self.evidence, self.weight * np.float32(factor))
 
     def added(self, places: F32, evidence: F32) -> Prototypes:
         """Return them with places (n, K) and their evidence (n, Q) added, each with weight 1.
 
-        A place that is like a prototype is averaged into it, its evidence with less weight once the prototype is of
-        more than 60; others found new ones, farthest first, up to 96 at once. At most 256 are kept, new ones and the
-        heaviest.
+        A place similar to a prototype is averaged into it, its evidence with less weight once the prototype has more
+        than 60 places; the others start new ones, farthest first, up to 96 at once. At most 256 are kept, the new ones
+        and the heaviest.
         """
         nearest, new = self._assigned(places)
         weight = np.concatenate([self.weight, np.zeros(len(new), np.float32)])
@@ -87,9 +87,9 @@ class Prototypes:
         return Prototypes(held_keys, held_evidence, weight)
 
     def averaged_at(self, places: F32) -> tuple[F32, F32]:
-        """Return sums over them for places (n, K), weighted by similarity and weight.
+        """Return sums over the prototypes for places (n, K), weighted by similarity and weight.
 
-        They are those of the evidence (n, Q) and of the weights (n, 1), near 0 for a place that is like none of them.
+        These are sums of evidence (n, Q) and of weights (n, 1), near 0 for a place unlike all prototypes.
         """
         weights = self._logarithms(places)
         np.exp(weights, out=weights)
@@ -97,18 +97,18 @@ class Prototypes:
         return np.asarray(weights @ self.evidence, np.float32), weights.sum(axis=1, keepdims=True)
 
     def similarity(self, places: F32) -> float:
-        """Return how well places (n, K) are found among them, 0..1: the mean weight of each place's most alike."""
+        """Return how well places (n, K) match, 0..1: the mean weight of each place's most similar prototype."""
         return float(np.exp(self._logarithms(places).max(axis=1)).mean()) if len(self.weight) else 0.0
 
     def _logarithms(self, places: F32) -> F32:
-        # -|p - k|^2 / 2 is p k - |p|^2 / 2 - |k|^2 / 2: with two more columns one product is all of it.
+        # -|p - k|^2 / 2 is p k - |p|^2 / 2 - |k|^2 / 2: with two more columns, one product gives the sum.
         half = np.float32(-0.5)
         here = np.column_stack([places, np.square(places).sum(axis=1), np.ones(len(places), np.float32)])
         there = np.column_stack([self.keys, np.full(len(self.keys), half), np.square(self.keys).sum(axis=1) * half])
         return np.asarray(here @ there.T, np.float32)
 
     def _assigned(self, places: F32) -> tuple[np.ndarray, list[int]]:
-        """Return each place's prototype, and which places found new ones, numbered after those there are."""
+        """Return each place's prototype, and the places that start new ones, numbered after the existing ones."""
         count = len(self.weight)
         if count:
             logarithms = self._logarithms(places)

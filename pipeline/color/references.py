@@ -1,8 +1,8 @@
-"""A coloured picture lends its colours to what looks like it.
+"""Transfer of colours from a coloured picture, the reference, to similar places of another picture.
 
-Places of both pictures that are each other's nearest neighbour, by the network's own features of them, become hints:
-the correspondence of He et al. 2018 (Deep Exemplar-based Colorization), kept to what holds in both directions. Where
-nothing matches, the network's distribution over colours is weighted by how frequent they are in the reference.
+Places of both pictures that are each other's nearest neighbour, by the network's own features, become hints: the
+correspondence of He et al. 2018 (Deep Exemplar-based Colorization), limited to matches in both directions. Where
+nothing matches, the network's distribution over colours is weighted by their frequency in the reference.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, lightness, rgb_of, still_spec
 from pipeline.errors import UsageError
 
-# All below were chosen on five clips (DAVIS 2016), whose first frame lent its colours to later ones and to other clips.
-# Weights of lightness, 0..100, and of the place, in short sides, beside features of length 1.
+# Chosen on five clips (DAVIS 2016), with the first frame as the reference for later frames and for other clips.
+# Weights of lightness, 0..100, and of position, in short sides, relative to features of length 1.
 _LIGHTNESS, _PLACE = 0.04, 0.2
-# Squared distance up to which neighbours are taken for the same thing. In one scene half of them are below a third of
-# this; of unrelated pictures hardly any are.
+# Squared distance up to which neighbours are taken for the same object. Within a scene half of them are below a third
+# of this; between unrelated pictures hardly any are.
 _SAME = 0.15
 _MOST = 400
-# Matches lie in the middle of the cells of the features' grid, of which the short side has 20 to 32.
+# Matches are at the centres of cells of the feature grid, which has 20 to 32 on its short side.
 _REACH = 0.02
-# Their colours fade with the difference in lightness (L*) and with distance, in short sides; what is left at their
-# places by that is given close by only.
+# Their colours fade with the difference in lightness (L*) and with distance, in short sides; the residuals left at
+# their places are applied close by only.
 _SPREAD_LIGHTNESS, _NEAR = 10.0, (0.2, 0.04, 0.01)
-# The network's distribution is sharpened before it is weighted, and what comes of that a little strengthened, as where
-# a network chooses colours itself.
+# The network's distribution is sharpened before it is weighted, and the result strengthened a little, as when a
+# network chooses colours itself.
 _TEMPERATURE, _STRENGTH = 0.5, 1.3
-_BIN = 8.0  # CIELAB: how far a colour of the reference counts for its neighbours
-_RARE = 1e-3  # so much of an even distribution is taken for what the reference does not have
+_BIN = 8.0  # CIELAB: distance over which a reference's colour counts for its neighbours
+_RARE = 1e-3  # share of an even distribution assumed for colours missing in the reference
 _NEUTRAL = 3.0  # CIELAB chroma below which a picture has no colour
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What coloured pictures lend: for each of n places, what it looks like (n, C) and its a* and b* (n, 2), CIELAB."""
+    """Coloured pictures as a reference: features (n, C) and a* and b* (n, 2), CIELAB, of n places."""
 
     looks: F32
     ab: F32
 
     def and_of(self, other: Reference) -> Reference:
-        """Return the reference that lends the colours of both."""
+        """Return the reference with the places of both."""
         return Reference(np.concatenate([self.looks, other.looks]), np.concatenate([self.ab, other.ab]))
 
 
@@ -61,10 +61,10 @@ def reference_of(
     orientation: int = 1,
     space: RgbSpace | None = None,
 ) -> Reference:
-    """Return what a coloured picture lends.
+    """Return the reference made from a coloured picture.
 
     ``codes`` (H, W), uint8 or uint16, and ``chroma`` (2, h, w), -0.5..0.5, of any size, are full-range BT.601 luma and
-    Cb, Cr, stored by ``orientation`` (EXIF, 1 to 8); their R, G and B are of ``space``, sRGB if None. Raises
+    Cb, Cr, stored by ``orientation`` (EXIF, 1 to 8); their R, G and B are in ``space``, sRGB if None. Raises
     `UsageError` for networks without features, ValueError for a picture that has no colour.
     """
     spec, turn = still_spec(8 * codes.dtype.itemsize), EXIF_TURNS[orientation]
@@ -81,7 +81,7 @@ def reference_of(
 
 
 def lend(colorizer: Colorizer, reference: Reference, picture: ModelInput, prediction: Prediction) -> F32:
-    """Return the answer ab (2, h, w) that ``prediction`` of ``picture`` becomes with the colours of ``reference``.
+    """Apply the colours of ``reference`` to ``prediction`` of ``picture``; return the resulting ab (2, h, w).
 
     ``prediction`` is that of `Colorizer.examine`. Raises `UsageError` for networks without features.
     """
@@ -95,7 +95,7 @@ def lend(colorizer: Colorizer, reference: Reference, picture: ModelInput, predic
 def matches(
     colorizer: Colorizer, reference: Reference, picture: ModelInput, prediction: Prediction
 ) -> tuple[ColorHint, ...]:
-    """Return the colours that ``reference`` has for places of ``picture``, as hints, the surest first."""
+    """Return the colours of ``reference`` for places of ``picture``, as hints, the most certain first."""
     looks, (rows, columns) = _looks(colorizer, picture, prediction)
     apart = np.square(reference.looks).sum(axis=1)[:, None] + np.square(looks).sum(axis=1)
     apart -= 2 * reference.looks @ looks.T
@@ -115,9 +115,9 @@ def matches(
 
 
 def _spread(ab: F32, light: F32, hints: Sequence[ColorHint]) -> F32:
-    """Return ``ab`` (2, h, w) with the colours of ``hints``, by the weighted means of their residuals.
+    """Apply ``hints`` to ``ab`` (2, h, w) by weighted means of their residuals.
 
-    They are many and none is sure, so that means serve better than what is exact at each. ``light`` is L*, (h, w).
+    They are many and all uncertain, so means are better than exact values at each. ``light`` is L*, (h, w).
     """
     spread = Spread.of(hints, light, None)
     stated = np.array([hint.ab for hint in hints], np.float32)
@@ -131,7 +131,7 @@ def _spread(ab: F32, light: F32, hints: Sequence[ColorHint]) -> F32:
 
 
 def _looks(colorizer: Colorizer, picture: ModelInput, prediction: Prediction) -> tuple[F32, tuple[int, int]]:
-    """Return what each place of the features' grid looks like (n, C), row by row, and the grid's shape."""
+    """Return the features (n, C) of each place of the feature grid, row by row, and the grid's shape."""
     found = prediction.features
     if found is None:
         raise UsageError(
@@ -150,7 +150,7 @@ def _looks(colorizer: Colorizer, picture: ModelInput, prediction: Prediction) ->
 
 
 def _palette_shift(reference: Reference, evidence: Evidence, shape: Sequence[int]) -> F32:
-    """Return by how much ab (2, h, w) of ``shape`` changes when the reference's colours are likelier than others."""
+    """Return the change of ab (2, h, w), of ``shape``, when the reference's colours are made likelier."""
     centres = evidence.centres
     logits = evidence.logits.mean(axis=0).reshape(len(centres), -1)
     near = np.exp(-np.square(reference.ab[:, None] - centres).sum(axis=-1) / np.float32(2 * _BIN**2))

@@ -1,6 +1,6 @@
-"""What the scan of a photograph is: its tone without the page and the colour target, and the parts that have colour.
+"""Judgement of a photograph's scan: its tone without page and colour target, and the parts that have colour.
 
-For photographs alone; films are judged by `pipeline.color.tone`, shot by shot.
+For photographs only; films are judged by `pipeline.color.tone`, shot by shot.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from pipeline.sizes import size_within
 
 Bools = npt.NDArray[np.bool_]
 
-JUDGED_SIDE = 128  # longer side of the picture that is looked at
+JUDGED_SIDE = 128  # longer side of the picture that is judged
 _COARSE_SIDE = 64  # the same for the tone
-_MIXED = np.ones((5, 5), np.uint8)  # on the coarse picture, prints mix with the page so far
-_LEAST_ON_PAGE = 0.08  # share of the scan: a page with less on it is a picture's own ground, and has a say
+_MIXED = np.ones((5, 5), np.uint8)  # reach on the coarse picture within which prints mix with the page
+_LEAST_ON_PAGE = 0.08  # share of the scan: a page with less on it is a picture's own ground, and counts
 _PAGE_TINT = 0.02
 _ALIKE, _ALIKE_LUMA = 0.02, 0.06  # from the tone of the page
-# A coloured part: chroma that the tint leaves over, beyond what noise leaves over, on as many pixels, 0.1 % and more.
+# A coloured part: residual chroma beyond the tint and beyond noise, on at least this many pixels, 0.1 %.
 _COLOURED, _BEYOND_NOISE = 0.03, 4.0
 _LEAST_PART = 12
-_CLIPPED = 0.96  # luma from which a strong tint is cut off
+_CLIPPED = 0.96  # luma from which a strong tint is clipped
 _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
-# What a digital camera took is rarely a toned print, unless it is brown as those are: of blue there is sea and sky.
-# What it keeps that would be one if it were a scan is in doubt.
+# A digital camera's picture is rarely of a toned print, unless it is brown like these: blue is sea and sky. A picture
+# that keeps its colours, but as a scan would be a toned print, is in doubt.
 _SCAN, _BY_CAMERA, _BROWN_BY_CAMERA = Prior(0.0, strong=-3.0), Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
 _LEAST_BROWN = 0.012  # mean chroma, with less blue and more red than grey has
-# A part is a part up to this share of the picture, and if what is around it is surely not coloured.
+# Greatest share of the picture for a coloured part, and least certainty that its surroundings are not coloured.
 _SMALL, _SURE = 0.08, 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class ScanTone:
-    """The ``verdict`` on the photograph, and where a scan that is not coloured has colour nevertheless.
+    """The ``verdict`` on the photograph, and the part of an uncoloured scan that nevertheless has colour.
 
-    ``coloured_part``, float32 (h, w), is 1 there and 0 elsewhere, with soft edges; None where there is no such part.
+    ``coloured_part``, float32 (h, w), is 1 there and 0 elsewhere, with soft edges; None if there is no such part.
     """
 
     verdict: Verdict
@@ -63,8 +63,8 @@ class ScanTone:
 def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
     """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
 
-    A page that the photographs are mounted on and a colour target beside them do not count in the tone, except that a
-    tinted page makes a tinted picture of neutral prints. ``by_camera`` says that a digital camera took it.
+    A page on which photographs are mounted and a colour target beside them do not count in the tone, but neutral
+    prints on a tinted page make a tinted picture. ``by_camera`` tells that a digital camera took it.
     """
     target = colour_target(luma, chroma)
     coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
@@ -95,7 +95,7 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
 
 @dataclass(frozen=True, eq=False)
 class _Mounted:
-    """A page: what it ``covered`` (h, w) of the coarse picture, and its ``tone`` (2,), Cb and Cr."""
+    """A page: the area ``covered`` (h, w) of the coarse picture, and its ``tone`` (2,), Cb and Cr."""
 
     covered: Bools
     tone: F32
@@ -107,7 +107,7 @@ def _mounted(luma: F32, chroma: F32) -> _Mounted | None:
         return None
     tone = np.median(chroma[:, found], axis=1).astype(np.float32)
     if np.hypot(*tone) > _PAGE_TINT:
-        # Between prints that touch, the page shows as well.
+        # The page also shows between prints that touch.
         as_page = np.linalg.norm(chroma - tone[:, None, None], axis=0) < _ALIKE
         found |= as_page & (np.abs(luma - np.median(luma[found])) < _ALIKE_LUMA)
     covered = cv2.dilate(found.astype(np.uint8), _MIXED) > 0
@@ -116,9 +116,9 @@ def _mounted(luma: F32, chroma: F32) -> _Mounted | None:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scan that is judged: ``luma`` (h, w) and chroma as ``planes`` (h, w, 2).
+    """A scan to judge: ``luma`` (h, w) and chroma as ``planes`` (h, w, 2).
 
-    ``fit`` is the tint of what was ``fitted`` (h, w); ``shown`` (h, w) is what has a say: as much, or less.
+    ``fit`` is the tint of the ``fitted`` pixels (h, w); ``shown`` (h, w) are those that count: the same, or fewer.
     """
 
     luma: F32
@@ -130,18 +130,18 @@ class Scan:
 
     @staticmethod
     def of(luma: F32, chroma: F32, shown: Bools, *, by_camera: bool) -> Scan:
-        """Fit a tint to what is ``shown``."""
+        """Fit a tint to the ``shown`` pixels."""
         planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
         fit = fitted(luma, planes, shown) if shown.sum() >= LEAST_PIXELS else None
         return Scan(luma, planes, shown, fit, shown, by_camera)
 
     def without(self, part: Bools) -> Scan:
-        """Return the same scan without ``part`` (h, w); the tint was fitted to most of it, and stays."""
+        """Return the same scan without ``part`` (h, w); the tint is kept, as it was fitted to most of it."""
         return replace(self, shown=self.shown & ~part)
 
     @property
     def edges(self) -> Figures | None:
-        """The figures of its chroma at the edges of luma, where it shows enough."""
+        """Figures of its chroma at the edges of luma, if it shows enough."""
         if self.fit is None:
             return None
         left_over = np.zeros_like(self.planes)
@@ -149,13 +149,13 @@ class Scan:
         return edge_figures(self.luma, left_over * self.shown[..., None], self.shown)
 
     def verdict(self, left_out: Bools) -> Verdict:
-        """Judge what is not ``left_out`` of the coarse picture; what is black does not count."""
+        """Judge the coarse picture except what is ``left_out``; black does not count."""
         luma = np.where(left_out, np.float32(0), _reduced(self.luma))
         found = evidence(luma, *(_reduced(plane) for plane in np.moveaxis(self.planes, -1, 0)))
         is_brown = found.cb < 0 < found.cr and np.hypot(found.cb, found.cr) > _LEAST_BROWN
         by_camera = _BROWN_BY_CAMERA if is_brown else _BY_CAMERA
         prior = by_camera if self.by_camera else _SCAN
-        # A tint that strong leaves much over at edges, where its curve bends.
+        # So strong a tint leaves a large residual at edges, where its curve bends.
         if found.strength <= STRONGEST_TINT and (edges := self.edges) is not None:
             found = replace(found, log_odds=log_odds_with_edges(found.log_odds, edges))
         return judge([found], prior=prior)
@@ -183,7 +183,7 @@ def _coloured_part(scan: Scan, page_tone: F32 | None, target: Bools | None) -> F
 
 
 def _beyond(chroma: F32, tint: F32, page_tone: F32 | None) -> F32:
-    """Return how far ``chroma`` (h, w, 2) is from the tint, paler or stronger, and from its mixtures with the page."""
+    """Return the distance of ``chroma`` (h, w, 2) from the tint, paler or stronger, and its mixtures with the page."""
     chroma, tint = (np.asarray(cv2.blur(plane, (3, 3)), np.float32) for plane in (chroma, tint))
     beyond = _distance(chroma, np.zeros_like(tint), _STRONGER * tint)
     if page_tone is not None:
@@ -192,7 +192,7 @@ def _beyond(chroma: F32, tint: F32, page_tone: F32 | None) -> F32:
 
 
 def _distance(points: F32, first: F32, last: F32) -> F32:
-    """Return the distances (h, w) of ``points`` (h, w, 2) from the straight lines between two others."""
+    """Return the distances (h, w) of ``points`` (h, w, 2) from the line segments between two others."""
     line, apart = last - first, points - first
     reached = np.clip((apart * line).sum(axis=2) / (np.square(line).sum(axis=2) + 1e-9), 0, 1)
     return np.asarray(np.linalg.norm(apart - reached[..., None] * line, axis=2), np.float32)

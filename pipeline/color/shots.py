@@ -1,8 +1,7 @@
-"""Shots: where one picture of the camera ends and the next begins, found while the film goes by.
+"""Shot detection, in a single pass over the film.
 
-Nothing is known after a cut of what was before it: each decision rests on frames of its own shot and on those ahead.
-So a run that begins at a frame whose link is CUT finds the same links from there on, and the same numbers but for
-their start.
+Nothing from before a cut is used after it: each decision depends on frames of its own shot and on those ahead. So a run
+that begins at a frame whose link is CUT finds the same links from there on, and the same numbers but for their start.
 """
 
 from __future__ import annotations
@@ -16,29 +15,29 @@ from typing import Generic
 from pipeline.color.frame_record import Link, Record
 from pipeline.color.similarity import Thumbnail, mixture, thumbnail, unlike
 
-# Frames read ahead; heavy ones less far, so that no more than some 40 MB of them wait.
+# Frames read ahead; fewer if they are large, so that at most some 40 MB of them wait.
 _LOOK_AHEAD = 24
 _LEAST_LOOK_AHEAD = 12
 _WEIGHT = 40 << 20
 
-# Three frames of flash, splice or blot are no cut if what was there before is there afterwards.
+# Up to three frames of flash, splice or blot are not a cut if the picture is the same afterwards.
 _FLASH = 3
 _CUT_AHEAD = _FLASH + 1
-# Two frames of one shot are rarely less alike than this; first frames of shots are nearly always.
+# Two frames of one shot rarely differ more than this; first frames of shots nearly always do.
 _CUT = 0.47
 _MATCH = 0.43
 _WIDE = 6
 _CUT_WIDE = 0.5
-# In fast motion, a cut is what stands out from the steps around it.
+# In fast motion, a cut must stand out from the steps around it.
 _STANDS_OUT = 1.4
 _AROUND = 3
-# Distances from the middle of a dissolve at which its ends are looked for, in frames.
+# Distances from the middle of a dissolve at which its ends are searched, in frames.
 _ENDS = 0.5
 _CALM = 0.1
 _REACHES = (3, 4, 6, 9)
-# What is left of the contrast within four frames of a fade at its dark end.
+# Share of the contrast left within four frames of a fade at its dark end.
 _RAMP = 0.6
-# A fade has begun when this part of the shot's contrast is left; the memory of that contrast fades, per frame.
+# A fade has begun when this part of the shot's contrast is left; the stored contrast decays per frame.
 _FAINT = 0.3
 _DARK = 0.2
 _FORGET = 0.97
@@ -47,8 +46,8 @@ _FORGET = 0.97
 def find_shots(frames: Iterable[Record], *, look_ahead: int | None = None) -> Iterator[Record]:
     """Set every frame's ``shot`` and ``link``, reading at most ``look_ahead`` frames ahead.
 
-    ``look_ahead`` is at least 12, by default 24, less where frames are heavy; with less than 24, long dissolves are
-    found in part. A change of the model inputs' shape is a cut.
+    ``look_ahead`` is at least 12, by default 24, less if frames are large; with less than 24, long dissolves are
+    found only in part. A change of the model inputs' shape is a cut.
     """
     if look_ahead is not None and look_ahead < _LEAST_LOOK_AHEAD:
         raise ValueError(f"look_ahead is {look_ahead}, must be at least {_LEAST_LOOK_AHEAD}")
@@ -65,9 +64,9 @@ def find_shots(frames: Iterable[Record], *, look_ahead: int | None = None) -> It
 
 
 def _passes(first: Record, look_ahead: int | None) -> list[_Pass[Record]]:
-    """Return the decisions about every frame of a film that begins with ``first``, each resting on those before it."""
+    """Return the passes over the frames of a film that begins with ``first``, each using the results before it."""
     look_ahead = look_ahead or max(_LEAST_LOOK_AHEAD, min(_LOOK_AHEAD, _WEIGHT // max(first.weight, 1)))
-    # Each looks ahead: the cuts 4 frames, the blends one reach, the numbers one reach and a frame.
+    # Look-ahead of each: 4 frames for cuts, one reach for blends, one reach and a frame for numbers.
     reaches = [reach for reach in _REACHES if reach <= (look_ahead - _CUT_AHEAD - 1) // 2]
     return [
         _Pass(_CUT_AHEAD - 1, _Cuts[Record]().mark),
@@ -77,19 +76,19 @@ def _passes(first: Record, look_ahead: int | None) -> list[_Pass[Record]]:
 
 
 class _Pass(Generic[Record]):
-    """A decision about every frame, in order, which may look at up to ``most`` frames that follow it."""
+    """Makes a decision about every frame, in order, which may use up to ``most`` later frames."""
 
     def __init__(self, most: int, mark: Callable[[Record, Sequence[Record]], None]) -> None:
         self._most, self._mark = most, mark
         self._waiting: deque[Record] = deque()
 
     def push(self, frame: Record) -> Record | None:
-        """Take the next frame; return the one about which enough is known now, if there is one, decided."""
+        """Take the next frame; return the frame that can now be decided, if any, with its decision."""
         self._waiting.append(frame)
         return self.pop() if len(self._waiting) > self._most else None
 
     def pop(self) -> Record | None:
-        """Return the first of the waiting frames, decided by those that are there; None if none waits."""
+        """Return the first waiting frame, decided by the frames at hand; None if none waits."""
         if not self._waiting:
             return None
         frame = self._waiting.popleft()
@@ -98,7 +97,7 @@ class _Pass(Generic[Record]):
 
 
 def _pushed(passes: Sequence[_Pass[Record]], frame: Record) -> Record | None:
-    """Hand ``frame`` from pass to pass, as far as frames come out; return what comes out of the last."""
+    """Push ``frame`` through the passes, as far as frames come out; return the output of the last."""
     arrived: Record | None = frame
     for one in passes:
         if arrived is None:
@@ -130,7 +129,7 @@ class _Cuts(Generic[Record]):
 
 
 def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Thumbnail], ahead: Sequence[Thumbnail]) -> bool:
-    # A shot of one frame is the blot in the splice between two others: it goes with the second.
+    # A shot of one frame is a blot in the splice between two others: it joins the second.
     if len(shot) == 1:
         return False
     if unlike(shot[-1], ahead[0], reach=_WIDE) < _CUT_WIDE or _fades(shot, ahead):
@@ -147,7 +146,7 @@ def _is_cut(step: float, steps: Iterable[float], shot: Sequence[Thumbnail], ahea
 
 
 def _fades(shot: Sequence[Thumbnail], ahead: Sequence[Thumbnail]) -> bool:
-    """Say whether contrast sinks up to the end of ``shot`` and stays low, or is low and then rises, as in a fade."""
+    """Tell whether contrast falls up to the end of ``shot`` and stays low, or is low and then rises, as in a fade."""
     last, first = shot[-1].contrast, ahead[0].contrast
     sinks = last < _RAMP * shot[0].contrast and first < last / _RAMP
     rises = first < _RAMP * ahead[-1].contrast and last < first / _RAMP
@@ -159,7 +158,7 @@ def _of_one_shape(thumbnails: list[Thumbnail]) -> list[Thumbnail]:
 
 
 class _Blends(Generic[Record]):
-    """Marks what looks like the middle of a dissolve."""
+    """Marks frames that look like the middle of a dissolve."""
 
     def __init__(self, reaches: Sequence[int]) -> None:
         self._reaches = reaches
@@ -175,7 +174,7 @@ class _Blends(Generic[Record]):
 
 
 def _blend_reach(behind: Sequence[Record], frame: Record, ahead: Sequence[Record], reaches: Sequence[int]) -> int:
-    """Return how far the ends of the dissolve are of which ``frame`` seems to be the middle; 0 if it does not."""
+    """Return the distance to the ends of a dissolve of which ``frame`` looks like the middle; 0 if it does not."""
     if not reaches:
         return 0
     ends = {reach: (behind[-reach].thumbnail, ahead[reach - 1].thumbnail) for reach in reaches}
@@ -190,7 +189,7 @@ def _of_one_shot(following: Sequence[Record]) -> list[Record]:
 
 
 class _Numbers(Generic[Record]):
-    """Gives every frame its shot and link; dissolves reach ``longest`` frames to either side of their middle."""
+    """Sets the shot and link of every frame; dissolves reach ``longest`` frames to either side of their middle."""
 
     def __init__(self, longest: int) -> None:
         self._longest, self._number = longest, -1
@@ -208,7 +207,7 @@ class _Numbers(Generic[Record]):
 
 
 class _Shot(Generic[Record]):
-    """What has been seen since the last cut."""
+    """State since the last cut."""
 
     def __init__(self, longest: int) -> None:
         self._behind: deque[Record] = deque(maxlen=longest + 1)
@@ -217,7 +216,7 @@ class _Shot(Generic[Record]):
         self._has_turned = False
 
     def place(self, frame: Record, ahead: Sequence[Record]) -> tuple[bool, bool]:
-        """Say whether ``frame`` is part of a blend, and whether the next shot's number begins with it."""
+        """Tell whether ``frame`` is part of a blend, and whether the next shot's number begins with it."""
         around = [*self._behind, frame, *ahead]
         here = len(self._behind)
         middles = _middles(around)
@@ -239,7 +238,7 @@ class _Shot(Generic[Record]):
         return frame.thumbnail.is_empty or contrast < _FAINT * most
 
     def _goes_dark(self, frame: Record, ahead: Sequence[Record]) -> bool:
-        # A few dark frames are a flash.
+        # A few dark frames are taken for a flash.
         dark = [other.thumbnail.contrast for other in (frame, *ahead[:_FLASH])]
         return (
             self._has_content
@@ -250,7 +249,7 @@ class _Shot(Generic[Record]):
 
 
 def _middles(frames: Sequence[Record]) -> set[int]:
-    """Return where dissolves have their middles: one frame alone that looks like it is chance."""
+    """Return the middles of dissolves; a single frame that looks like one is chance."""
     return {
         n
         for n, frame in enumerate(frames)
@@ -260,7 +259,7 @@ def _middles(frames: Sequence[Record]) -> set[int]:
 
 
 def _is_central(here: int, middles: set[int]) -> bool:
-    """Say whether as many middles lie behind as ahead, without a gap: the middle of the middles."""
+    """Tell whether ``here`` is the centre of a run of middles without gaps."""
     if here not in middles:
         return False
     behind = sum(1 for _ in takewhile(middles.__contains__, count(here - 1, -1)))

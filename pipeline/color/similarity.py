@@ -1,4 +1,4 @@
-"""How alike two pictures are, however they are lit, shaken or soiled, and whether one is a mixture of two others."""
+"""Similarity of two pictures regardless of light, shake and dirt, and detection of mixtures of two others."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Lit = npt.NDArray[np.bool_]
 # A thumbnail has 24 lines on its shorter side, and blocks of 12.
 _SIDE = 24
 _BLOCK = 12
-# Contrast below which a picture holds nothing but grain: about three codes of 255.
+# Contrast below which a picture shows only grain: about three codes of 255.
 _NOTHING = 0.012
-# Contrast added (in squares) before pictures are scaled to the same, so that grain in the dark is not blown up.
+# Contrast added (squared) before pictures are scaled to equal contrast, so that grain in the dark is not amplified.
 _FLOOR = 0.06
 _GRAIN = 3e-5
 _LEVEL = 0.05
 _DIM = 0.22
-# Edges as strong as this in the middle are those of a camera that moves on to something else.
+# Edges this strong in the middle come from a camera that moves on to something else.
 _SHARP = 0.12
-# How far the ends of a mixture may have moved from its middle, in lines.
+# Greatest motion between a mixture's ends and its middle, in lines.
 _DRIFT = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Thumbnail:
-    """A picture much reduced: ``plain`` (24, n) or (n, 24), luma less its mean; ``even``, the same at contrast 1.
+    """A greatly reduced picture: ``plain`` (24, n) or (n, 24), luma less its mean; ``even``, the same at contrast 1.
 
     ``contrast`` is the standard deviation of the luma, ``edges`` the mean square of its slope. ``box`` (top, bottom,
-    left, right) is what lies within black bars.
+    left, right) is the area within black bars.
     """
 
     plain: F32
@@ -46,7 +46,7 @@ class Thumbnail:
     _inside: dict[Box, Thumbnail] = field(default_factory=dict, repr=False)
 
     def inside(self, box: Box) -> Thumbnail:
-        """Return what lies within ``box``, stretched to the whole size; it is asked for with many other frames."""
+        """Return the area within ``box``, stretched to full size; cached, as many frames need it."""
         if box not in self._inside:
             top, bottom, left, right = box
             size = self.plain.shape[::-1]
@@ -56,12 +56,12 @@ class Thumbnail:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to be seen: black, white or a plain card."""
+        """Whether nothing is visible: black, white or a plain card."""
         return self.contrast < _NOTHING
 
 
 def thumbnail(luma: F32) -> Thumbnail:
-    """Reduce luma (h, w), 0..1, to what tells one scene from another. Grain, dust and scratches mostly vanish."""
+    """Reduce luma (h, w), 0..1, to what distinguishes scenes. Grain, dust and scratches mostly vanish."""
     height, width = luma.shape
     long_side = max(_SIDE, round(_SIDE * max(luma.shape) / min(luma.shape) / _BLOCK) * _BLOCK)
     size = (long_side, _SIDE) if width >= height else (_SIDE, long_side)
@@ -88,7 +88,7 @@ def _ends(lit: Lit) -> tuple[int, int]:
 
 
 def _unbarred(*thumbnails: Thumbnail) -> tuple[Thumbnail, ...]:
-    """Cut away the bars that all ``thumbnails`` have, and stretch what is left to their size."""
+    """Cut off the bars that all ``thumbnails`` share, and stretch the rest to their size."""
     tops, bottoms, lefts, rights = zip(*(thumbnail.box for thumbnail in thumbnails), strict=True)
     box = min(tops), max(bottoms), min(lefts), max(rights)
     rows, columns = thumbnails[0].plain.shape
@@ -96,10 +96,10 @@ def _unbarred(*thumbnails: Thumbnail) -> tuple[Thumbnail, ...]:
 
 
 def unlike(before: Thumbnail, after: Thumbnail, *, reach: int = 3) -> float:
-    """Return how little of ``after`` can be found in ``before``: about 0 (all) to 1 (nothing).
+    """Return how little of ``after`` is found in ``before``: about 0 (all) to 1 (nothing).
 
-    Each block of ``after`` looks for its best place in ``before``, up to ``reach`` lines aside; brightness and
-    contrast of the whole do not count. Both must have one shape.
+    Each block of ``after`` is matched to its best place in ``before``, up to ``reach`` lines away; overall brightness
+    and contrast do not count. Both must have one shape.
     """
     before, after = _unbarred(before, after)
     target = after.even
@@ -115,16 +115,16 @@ def unlike(before: Thumbnail, after: Thumbnail, *, reach: int = 3) -> float:
 
 @cache
 def _sums(columns: int) -> F32:
-    """Return the matrix (columns, columns / 12) that adds up the columns of each block."""
+    """Return the matrix (columns, columns / 12) that sums the columns of each block."""
     return np.asarray(np.kron(np.eye(columns // _BLOCK), np.ones((_BLOCK, 1))), np.float32)
 
 
 def mixture(before: Thumbnail, middle: Thumbnail, after: Thumbnail) -> float:
     """Return the evidence, above 0 if convincing, that ``middle`` is a dissolve from ``before`` to ``after``.
 
-    Three things speak for it: the ends have nothing in common; the middle is a weighted sum of both, each moved to
-    where it fits best; and its edges are faint, as those of two pictures at half strength are. The weights are those
-    of a logistic regression on dissolves and undissolved camera moves.
+    Three things indicate one: the ends have nothing in common; the middle is a weighted sum of both, each moved to
+    where it fits best; and its edges are faint, like those of two pictures at half strength. The weights come from a
+    logistic regression on dissolves and camera moves without them.
     """
     before, middle, after = _unbarred(before, middle, after)
     faintness = -float(np.log(np.clip(2 * middle.edges / (before.edges + after.edges), 0.4, 1.5)))

@@ -1,4 +1,4 @@
-"""Every matrix, range and gamut decision: luma codes to lightness, ab to chroma, chroma to codes.
+"""All decisions on matrix, range and gamut: luma codes to lightness, ab to chroma, chroma to codes.
 
 sRGB after IEC 61966-2-1, CIELAB after CIE 15:2018 (D65), luma and chroma after ITU-R BT.601, BT.709 and BT.2020,
 code values after ITU-T H.273. Chroma values are floats, Cb and Cr in -0.5..0.5; luma values are floats in 0..1.
@@ -27,7 +27,7 @@ _WHITE = _LINEAR_TO_XYZ.sum(axis=1)
 # After three steps no chroma of 60 photographs was off by 0.01 of 255 codes; pure colours need all three.
 _SEARCHES = 3
 _DELTA = 6 / 29
-# R, G and B less luma that need no room in the gamut; keeps divisors from 0.
+# Differences of R, G and B from luma that need no room in the gamut; keeps divisors from 0.
 _ALMOST_GREY = np.float32(1e-6)
 # XYZ relative to D65 to XYZ relative to D50, the white of ICC profiles (Bradford, ICC.1:2022 annex E).
 _D65_TO_D50 = np.array(
@@ -77,7 +77,7 @@ _LIMITED, _FULL = 1, 2
 
 @dataclass(frozen=True)
 class ColorSpec:
-    """How a source's code values are to be read; ``assumed`` tells in words what the source did not say."""
+    """How to read a source's code values; ``assumed`` describes in words what the source did not state."""
 
     matrix: Matrix
     full_range: bool
@@ -97,7 +97,7 @@ class ColorSpec:
 
     @property
     def dtype(self) -> type[np.uint8 | np.uint16]:
-        """What code values are stored in."""
+        """Type of stored code values."""
         return np.uint8 if self.bits <= 8 else np.uint16
 
     def luma(self, codes: Codes) -> F32:
@@ -124,12 +124,12 @@ class ColorSpec:
         return self._rounded(chroma, span, 1 << self.bits - 1)
 
     def rgb_codes(self, luma: F32, cb: F32, cr: F32) -> Codes:
-        """Return rounded full-range code values of R, G and B, (H, W, 3), clipped where they leave 0..1."""
+        """Return rounded full-range code values of R, G and B, (H, W, 3), clipped to 0..1."""
         rgb = (np.maximum(luma + offset, np.float32(0)) for offset in rgb_offsets(cb, cr, self.matrix))
         return cv2.merge([self._rounded(plane, (1 << self.bits) - 1, 0) for plane in rgb])  # type: ignore[return-value]
 
     def _rounded(self, values: F32, scale: int, zero: int) -> Codes:
-        """Return the codes of ``values`` whose 0 has the code ``zero``; none may come out below 0."""
+        """Return the codes of ``values``, with the code ``zero`` for 0; no code may be below 0."""
         if self.bits == 8:
             return cv2.convertScaleAbs(values, alpha=scale, beta=zero).reshape(values.shape)  # type: ignore[return-value]
         codes: Codes = np.clip(np.rint(values * np.float32(scale) + np.float32(zero)), 0, (1 << self.bits) - 1)
@@ -144,10 +144,10 @@ def _luma_table(spec: ColorSpec) -> F32:
 
 @dataclass(frozen=True, eq=False)
 class RgbSpace:
-    """RGB that is not sRGB, as an ICC profile of three primaries and one tone curve describes it.
+    """RGB other than sRGB, as described by an ICC profile with three primaries and one tone curve.
 
-    ``from_xyz`` (3, 3) leads from XYZ relative to D65 to linear R, G and B, white to exactly 1, 1, 1; ``curve`` (n,)
-    holds the linear values, 0..1 and rising, of n code values from 0 to 1.
+    ``from_xyz`` (3, 3) converts XYZ relative to D65 to linear R, G and B, white to exactly 1, 1, 1; ``curve`` (n,)
+    holds the linear values, 0..1, ascending, of n code values from 0 to 1.
     """
 
     from_xyz: F32
@@ -155,7 +155,7 @@ class RgbSpace:
 
     @classmethod
     def of_profile(cls, primaries: npt.NDArray[np.float64], curve: F32) -> RgbSpace:
-        """Take the profile's ``primaries`` (3, 3), whose columns are XYZ relative to D50, and its tone curve.
+        """Create it from a profile's ``primaries`` (3, 3), columns of XYZ relative to D50, and its tone curve.
 
         Raises ValueError (numpy's LinAlgError is one) if the primaries span no space.
         """
@@ -179,7 +179,7 @@ class RgbSpace:
         return np.interp(codes, np.linspace(0, 1, len(self.curve)), self.curve).astype(np.float32)
 
     def encoded(self, linear: F32) -> F32:
-        """Return the code values of linear values; those beyond 0..1 go on in a mirrored and a straight line."""
+        """Return the code values of linear values; beyond 0..1, continued by a mirrored curve and a straight line."""
         size = np.abs(linear)
         inside = np.interp(size, self.curve, np.linspace(0, 1, len(self.curve)))
         return np.copysign(np.where(size > 1, (1 + size) / 2, inside), linear).astype(np.float32)
@@ -188,10 +188,10 @@ class RgbSpace:
 def resolve_film(
     *, matrix_tag: int, range_tag: int, width: int, height: int, bits: int, is_grey: bool, is_full_format: bool
 ) -> ColorSpec:
-    """Return the `ColorSpec` of a film from its H.273 tags (0 or 2: not said), by policy where it says nothing.
+    """Return the `ColorSpec` of a film from its H.273 tags (0 or 2: not stated), by policy if these are not stated.
 
     Without a matrix tag, pictures up to 1024 x 576 are BT.601, larger ones BT.709. Without a range tag, formats that
-    imply it (``is_full_format``) and grey ones are full range, as FFmpeg makes and reads them; others are limited.
+    imply it (``is_full_format``) and grey ones are full range, as FFmpeg writes and reads them; others are limited.
     """
     assumed = []
     said = _H273_MATRICES.get(matrix_tag)
@@ -221,16 +221,16 @@ def lightness(luma: F32) -> F32:
 def chroma_from_ab(luma: F32, ab: F32, matrix: Matrix, space: RgbSpace | None = None) -> F32:
     """Return Cb and Cr, shape (2, H, W), that give luma (H, W), 0..1, the hue and chroma ``ab`` (2, H, W).
 
-    L* is searched (secant method) until the colour has the given luma: luma is never traded for colour. Luma and
-    chroma are those of sRGB code values, or of code values in ``space``.
-    The result is reduced toward grey, at constant luma, until R, G and B fit into 0..1.
+    L* is found by the secant method so that the colour has the given luma: luma is never traded for colour. Luma and
+    chroma are those of sRGB code values, or of code values in ``space``. The result is reduced toward grey, at constant
+    luma, until R, G and B fit into 0..1.
     """
     chroma, scale = chroma_and_room(luma, ab, matrix, space)
     return chroma * scale
 
 
 def chroma_and_room(luma: F32, ab: F32, matrix: Matrix, space: RgbSpace | None = None) -> tuple[F32, F32]:
-    """Return what `chroma_from_ab` multiplies: chroma that may lie outside the gamut, and `gamut_scale` for it."""
+    """Return the factors of `chroma_from_ab`: chroma that may be outside the gamut, and its `gamut_scale`."""
 
     def lightness_made(trial: F32) -> F32:
         """Return the L* of the grey that has the luma of the colour (``trial``, ab)."""
@@ -315,7 +315,7 @@ def _offsets(cb: F32, cr: F32, matrix: Matrix, sign: int) -> tuple[F32, F32, F32
 
 def gamut_scale(luma: F32, cb: F32, cr: F32, matrix: Matrix) -> F32:
     """Return the factor 0..1 on chroma that brings R, G and B into 0..1 at constant luma, per pixel."""
-    # With the offsets of the opposite colour both quotients below come out positive.
+    # With the offsets of the opposite colour, both quotients below are positive.
     red, green, blue = _offsets(cb, cr, matrix, -1)
     most = np.maximum(red, green)
     np.maximum(most, blue, out=most)

@@ -1,8 +1,8 @@
-"""What a person states about one frame of a film: hints at places of it, or a coloured picture of it (a reference).
+"""A person's statement about one frame of a film: hints at places, or a coloured picture of it (a reference).
 
-A statement holds exactly in its own frame. From there it is carried along optical flow with a weight that no answer of
-the network outweighs for some seconds; and it counts at every place of its shot, and of later and earlier shots of its
-scene, as far as that looks like the places that something was stated of, and unlike those of which nothing was.
+A statement applies exactly in its own frame. From there it is carried along optical flow, with a weight that no answer
+of the network exceeds for some seconds. It also applies at every place of its shot, and of later and earlier shots of
+its scene, as far as that place looks like the stated places, and unlike those without a statement.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from pipeline.color.scene_memory import is_alike, is_going_on
 from pipeline.color.spaces import F32
 
 _CERTAIN = np.float32(1e4)
-"""Weight of a statement beside the network's answer of one frame."""
+"""Weight of a statement relative to the network's answer for one frame."""
 _UNLIKE = np.float32(0.3)
-"""How many like places it takes for half of a statement's weight."""
+"""Number of similar places needed for half of a statement's weight."""
 _NOTHING = np.float32(1e-6)
-"""Share, or difference in CIELAB, that is none."""
+"""Share, or difference in CIELAB, that counts as 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class Statement:
     """Colours ``ab`` (2, h, w), CIELAB, on the grid of the network's chroma, and how far each is stated, ``share``.
 
-    ``share`` (h, w) is 0, nothing is stated there, to 1. ``places`` are the keys of what the frame shows, with sums of
-    a* and b* times share, and of share; None where the network tells no features. ``seen`` is what motion is found in.
-    One that ``is_of_no_frame`` counts in every shot.
+    ``share`` (h, w) is from 0, not stated there, to 1. ``places`` are the keys of the frame's contents, with sums of a*
+    and b* times share, and of share; None if the network gives no features. ``seen`` is the frame as used to find
+    motion. A statement that ``is_of_no_frame`` applies to every shot.
     """
 
     ab: F32
@@ -45,7 +45,7 @@ class Statement:
     is_of_no_frame: bool = False
 
     def is_of(self, first: View, places: F32, follower: Follower) -> bool:
-        """Say whether a shot that begins with ``first``, which has keys ``places``, shows this statement's scene."""
+        """Tell whether a shot that begins with ``first``, with keys ``places``, shows this statement's scene."""
         if self.is_of_no_frame:
             return True
         if self.seen.guide.shape != first.guide.shape:
@@ -55,16 +55,16 @@ class Statement:
         return self.places is not None and is_alike(self.places, places)
 
     def applied(self, ab: F32) -> F32:
-        """Return ``ab`` (2, h, w) of this statement's own frame with what is stated."""
+        """Apply the statement to ``ab`` (2, h, w) of its own frame."""
         return np.asarray(ab + (self.ab - ab) * self.share, np.float32)
 
     def weight(self) -> F32:
-        """Return what its frame's chroma weighs (h, w, 1); 1 where nothing is stated."""
+        """Return the weight of its frame's chroma (h, w, 1); 1 where nothing is stated."""
         return (1 + _CERTAIN * self.share)[..., None]
 
 
 def statement(seen: ModelInput, prediction: Prediction, ab: F32, share: F32, *, stride: int) -> Statement:
-    """Return what is stated by ``ab`` (2, h, w) and ``share`` (h, w), 0..1, of the frame that the network saw.
+    """Make a statement of ``ab`` (2, h, w) and ``share`` (h, w), 0..1, about the frame ``seen``.
 
     They are resized to the grid of the network's chroma.
     """
@@ -81,10 +81,10 @@ def statement(seen: ModelInput, prediction: Prediction, ab: F32, share: F32, *, 
 
 
 def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, stride: int) -> Statement:
-    """Return what the hints of ``wanted`` state of a frame: what they make of the network's answer, as far as they say.
+    """Make a statement of the hints in ``wanted``: the network's answer as changed by them, with their influence.
 
-    They spread as those of photographs do. They say at least as much of a place as it changes beside what changes most,
-    so that nothing that is stated is farther from the network's answer than that.
+    They spread as in photographs. The share of a place is at least its change relative to the greatest change, so that
+    no stated colour is farther from the network's answer than that.
     """
     features = None if prediction.features is None else Features(prediction.features[0])
     made = wanted.applied(prediction.ab[0], seen.luma, features)
@@ -97,7 +97,7 @@ def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, str
 
 
 def stated_at(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
-    """Return what ``statements`` say of places with keys (n, K): a* and b* (n, 2), and their share (n, 1), 0..1."""
+    """Apply ``statements`` to places with keys (n, K): return a* and b* (n, 2), and their share (n, 1), 0..1."""
     sums, weight = np.zeros((len(places), 3), np.float32), np.zeros((len(places), 1), np.float32)
     for made in statements:
         if made.places is not None and made.places.keys.shape[1] == places.shape[1]:

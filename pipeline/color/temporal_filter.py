@@ -1,7 +1,7 @@
-"""One colour for one thing through a shot: the network's predictions averaged along optical flow.
+"""Constant colours of objects through a shot: the network's predictions are averaged along optical flow.
 
-What is known of a frame's colours is an `Estimate`. Estimates are carried from frame to frame; where the flow is not
-trusted they lose their weight, and what appears there has the colour of its own frame at once.
+The colours of a frame are held in an `Estimate`. Estimates are carried from frame to frame; where the flow is not
+trusted, they lose their weight, and new objects get the colour of their own frame at once.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import numpy as np
 from pipeline.color.optical_flow import Path, Step
 from pipeline.color.spaces import F32
 
-# What is left of a neighbour's weight, per frame: some six frames before and after have most of the say. Where the
-# network sees fewer frames each answer must last longer.
+# Factor on a neighbour's weight, per frame: some six frames before and after have most of the influence. If the
+# network sees fewer frames, each answer must last longer.
 FADING = 0.85
 FADING_SPARSE = 0.88
-# The anchor forgets in fifty frames, acts on what is broader than a side of some 17 chroma pixels (what
-# fifty warps have blurred is of no use for details), and pulls by this part of the way.
+# The anchor forgets in fifty frames, acts on areas wider than some 17 chroma pixels (after fifty warps, details are
+# blurred), and pulls by this part of the way.
 _ANCHOR_FADING = np.float32(0.98)
 _ANCHOR_SIDE = 17
 _ANCHOR_PULL = np.float32(0.6)
-# Weight that is never lost: what nothing else gives colour keeps that of its neighbour in time.
+# Least weight, never lost: without any other colour, that of the neighbour in time is kept.
 _LEAST = np.float32(1e-4)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is known of a frame's colours: ``chroma`` (rows, columns, 2), a* and b*, with ``weight`` (rows, columns, 1).
+    """Estimate of a frame's colours: ``chroma`` (rows, columns, 2), a* and b*, with ``weight`` (rows, columns, 1).
 
-    The weight of one answer of the network is 1.
+    One answer of the network has weight 1.
     """
 
     chroma: F32
@@ -40,12 +40,12 @@ class Estimate:
 
     @staticmethod
     def answered(ab: F32, weight: F32 | None = None) -> Estimate:
-        """Return one answer of the network, ``ab`` (2, rows, columns), with its ``weight``, 1 if None."""
+        """Return the estimate from one answer of the network, ``ab`` (2, rows, columns), with ``weight``, 1 if None."""
         chroma = np.ascontiguousarray(ab.transpose(1, 2, 0))
         return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32) if weight is None else weight)
 
     def carried(self, path: Path, fading: float) -> Estimate:
-        """Return the estimate of a neighbour carried to this frame; ``fading`` is what is left of its weight."""
+        """Carry the estimate of a neighbour to this frame; ``fading`` is the factor on its weight."""
         return Estimate(path.moved(self.chroma), np.maximum(path.carried(self.weight) * np.float32(fading), _LEAST))
 
     def joined(self, other: Estimate | None) -> Estimate:
@@ -62,7 +62,7 @@ def joined(first: Estimate | None, second: Estimate | None) -> Estimate | None:
 
 
 def from_behind(answers: Sequence[Estimate | None], steps: Sequence[Step], fading: float) -> list[Estimate | None]:
-    """Return for each frame what the later ones say about it; ``steps[n]`` leads from frame n to frame n + 1."""
+    """Return each frame's estimate from later frames; ``steps[n]`` leads from frame n to frame n + 1."""
     later: list[Estimate | None] = [None]
     for answer, step in zip(reversed(answers[1:]), reversed(steps), strict=True):
         known = joined(answer, later[-1])
@@ -71,16 +71,16 @@ def from_behind(answers: Sequence[Estimate | None], steps: Sequence[Step], fadin
 
 
 class Anchor:
-    """What a shot's things have looked like so far; keeps their colours from drifting away over a long shot."""
+    """Averages the colours in a shot so far, to keep them from drifting over a long shot."""
 
     def __init__(self, so_far: F32 | None = None) -> None:
-        """Begin a shot, or go on with the ``sum`` (rows, columns, 3) of one that was left."""
+        """Begin a shot, or continue with the ``sum`` (rows, columns, 3) of an earlier one."""
         self.sum = so_far
 
     def hold(self, chroma: F32, step: Step | None) -> F32:
-        """Return ``chroma`` (rows, columns, 2) of the next frame, pulled to what it has been where motion is trusted.
+        """Pull ``chroma`` (rows, columns, 2) of the next frame toward the earlier colours where motion is trusted.
 
-        ``step`` leads to this frame; None for the first of a shot, which is left as it is.
+        ``step`` leads to this frame; None for the first of a shot, which is left unchanged.
         """
         weight = np.ones((*chroma.shape[:2], 1), np.float32)
         if self.sum is None or step is None:

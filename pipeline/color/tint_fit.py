@@ -1,9 +1,9 @@
-"""How far the chroma of a picture is from one tint: the figures by which `pipeline.color.tone` judges.
+"""Deviation of a picture's chroma from a single tint: the figures by which `pipeline.color.tone` judges.
 
-In a toned picture chroma is a curve over luma: a sepia print has one colour for its shadows and one for its light
+In a toned picture, chroma is a function of luma: a sepia print has one colour for its shadows and one for its light
 parts, whatever they show. Two such curves are fitted. The free one adds a slow change over the picture (yellowed
-paper, a light leak); the strict one only lets the tint fade from place to place. What they leave over, on average and
-at its worst, how far the colours are from one line, and what tint it is, tell a tinted picture from a coloured one.
+paper, a light leak); the strict one only lets the tint fade from place to place. Their residuals, mean and greatest,
+the colours' distance from one line, and the tint itself distinguish tinted from coloured pictures.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pipeline.color.spaces import F32
 Bools = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
 
-LEAST_PIXELS = 100  # that a picture must show to be fitted
+LEAST_PIXELS = 100  # needed for a fit
 LUMA_KNOTS = 6
-_KEPT = 0.8  # share of the pixels that a fit follows: the others may be stains, stamps, writing or a coloured object
+_KEPT = 0.8  # share of the pixels used in a fit: the others may be stains, postmarks, writing or a coloured object
 _FITS = 3
-_FINE, _BROAD = 3, 7  # pixels over which left-overs are averaged: stamps are small, the blocks of a codec are as large
-_FLOOR = 0.002  # of chroma: half a code of 8 bits, below which nothing is told apart
+_FINE, _BROAD = 3, 7  # pixels over which residuals are averaged: marks are small, the blocks of a codec are as large
+_FLOOR = 0.002  # of chroma: half an 8-bit code, below which differences do not count
 _FADING = 0.6  # at most, at the edges, as a share of the tint
 _NO_TINT = 0.015  # chroma below which a pixel has no hue
 _OTHER_HUE = 0.5  # cosine of 60 degrees
@@ -32,11 +32,11 @@ _OTHER_HUE = 0.5  # cosine of 60 degrees
 
 @dataclass(frozen=True, eq=False)
 class TintFit:
-    """What the fits say: ``tint`` (n, 2), the free fit, and ``left_over`` (n,), of n pixels shown, and the figures.
+    """Result of the fits: ``tint`` (n, 2), the free fit, and ``left_over`` (n,), of n pixels shown, and the figures.
 
-    ``left_over`` is the length of the chroma, in units of Cb and Cr, that the free fit does not explain, averaged over
-    3 x 3 pixels. ``noise`` is the part without structure. ``curve`` (6, 2) is the tint by luma alone, at 0, 0.2 ... 1.
-    ``figures`` are those of `FIGURES`, float64.
+    ``left_over`` is the length of the free fit's residual chroma, in units of Cb and Cr, averaged over 3 x 3 pixels.
+    ``noise`` is the part without structure. ``curve`` (6, 2) is the tint by luma alone, at 0, 0.2 ... 1. ``figures``
+    are those of `FIGURES`, float64.
     """
 
     tint: F32
@@ -46,7 +46,7 @@ class TintFit:
     figures: npt.NDArray[np.float64]
 
 
-# All but the hues are natural logarithms, of chroma in units of Cb and Cr, so that ratios count.
+# All but the hues are natural logarithms of chroma in units of Cb and Cr, so that ratios count.
 FIGURES = (
     "left over by the free fit, over 7 x 7 pixels: median",
     "the same: quantile 0.75",
@@ -74,7 +74,7 @@ FIGURES = (
 
 
 def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
-    """Fit ``chroma`` (h, w, 2) by ``luma`` (h, w) where ``shown``; at least `LEAST_PIXELS` must be."""
+    """Fit ``chroma`` (h, w, 2) by ``luma`` (h, w) where ``shown``, at least `LEAST_PIXELS` pixels."""
     height, width = shown.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)[:, shown]
     place = np.stack([x, y, x * y, x * x, y * y], axis=1)
@@ -85,7 +85,7 @@ def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
         free = _free_fit(by_luma, place, left)
         strict, curve = _strict_fit(by_luma, place, left)
     else:
-        # Grey in a format that could have colour, as most black-and-white films are: what fits of nothing come to.
+        # Grey in a format with chroma, as in most black-and-white films: the result of fitting zeros.
         free = strict = np.zeros_like(left.chroma)
         curve = np.zeros((LUMA_KNOTS, 2), np.float32)
     fine, broad, rough = left.by(free)
@@ -95,13 +95,13 @@ def fitted(luma: F32, chroma: F32, shown: Bools) -> TintFit:
 
 
 def tint_of(luma: F32, curve: F32) -> F32:
-    """Return the tint (h, w, 2) that a `TintFit` has for ``luma`` (h, w), 0..1, by its ``curve``."""
+    """Return the tint (h, w, 2) for ``luma`` (h, w), 0..1, by the ``curve`` of a `TintFit`."""
     knots = np.linspace(0, 1, LUMA_KNOTS)
     return np.stack([np.interp(luma, knots, curve[:, plane]) for plane in range(2)], axis=-1).astype(np.float32)
 
 
 class _LeftOver:
-    """What fits leave over of the chroma (n, 2) of the pixels shown."""
+    """Residuals of fits to the chroma (n, 2) of the pixels shown."""
 
     def __init__(self, chroma: F32, shown: Bools) -> None:
         self.chroma: F32 = chroma[shown]
@@ -109,7 +109,7 @@ class _LeftOver:
         self._coverage = {size: _box(shown.astype(np.float32), size)[shown] for size in (_FINE, _BROAD)}
 
     def by(self, fit: F32) -> tuple[F32, F32, F32]:
-        """Return its size (n,): averaged over few pixels, over many, and what is left of it then."""
+        """Return its size (n,): averaged over few pixels, over many, and the remainder."""
         residual = self.chroma - fit
         broad = self.averaged(residual, _BROAD)
         fine = self.averaged(residual, _FINE)
@@ -124,7 +124,7 @@ class _LeftOver:
         return np.asarray(around[self._places] / self._coverage[size][:, None])
 
     def trusted(self, fit: F32) -> Places:
-        """Return the numbers of the pixels that ``fit`` leaves the least of."""
+        """Return the numbers of the pixels with the smallest residuals of ``fit``."""
         fine = np.linalg.norm(self.averaged(self.chroma - fit, _FINE), axis=1)
         return np.flatnonzero(fine <= np.quantile(fine, _KEPT))
 

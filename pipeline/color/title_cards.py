@@ -1,7 +1,7 @@
-"""Whether a picture was lettered or drawn, as title cards and the countdown of film leader are: it has no colours.
+"""Detection of lettered or drawn pictures, such as title cards and the countdown of film leader, which have no colours.
 
-Lettering stands on a dark ground in thin strokes or in one even tone, where lit people and things are shaded. Leader
-has a ring of an even, thin line about the middle of the picture, which photographs do not have.
+Lettering on a dark ground has thin strokes or one even tone, while lit people and objects are shaded. Leader has a ring
+of an even, thin line around the middle of the picture, which photographs do not have.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import numpy as np
 
 from pipeline.color.spaces import F32
 
-# Pairs are (no, yes) of a soft step. They were chosen on drawn cards and leader and on 3,000 photographs, as they are
+# Pairs are (no, yes) of a soft step. They were chosen on drawn cards and leader and on 3,000 photographs, unchanged
 # and darkened: one of these, a white flower before black leaves, is half taken for lettering, none for leader.
 _DARK_GROUND = 0.22, 0.15  # level of the ground of a title card
-_GRAIN = 0.06  # what stands out from that ground by less is its grain
+_GRAIN = 0.06  # smaller differences from that ground are its grain
 _STROKES = 0.35, 0.50  # outline over area, per pixel of the model input: letters are thin, lit people are not
-_BROAD = 0.12, 0.22  # share of large letters that is not their edge
-_EVEN = 0.74, 0.84  # share of that which has one tone
-_TONE = 0.30, 0.15  # how far apart one tone may be, as a share of its distance from the ground
+_BROAD = 0.12, 0.22  # share of large letters that is not edge
+_EVEN = 0.74, 0.84  # share of this with one tone
+_TONE = 0.30, 0.15  # spread of one tone, as a share of its distance from the ground
 _INK = 0.30, 0.50  # distance from the ground, as a share of the ink's, beyond which all is ink
 _LETTERED = 0.68, 0.76  # share of the picture that is ground, around letters of one tone
 _FEWEST = 8
 
-_DIRECTIONS, _RADII = 64, 66  # in which, and at which, a ring is looked for
+_DIRECTIONS, _RADII = 64, 66  # in which, and at which, a ring is searched
 _SMALLEST = 0.3  # of these radii, as a share of the largest, which is half the shorter side
-_RING = 0.58, 0.72  # share of the directions in which it is seen, beyond the lines of all sorts elsewhere
-_LINE = 0.08  # luma between a line and what is on both sides of it
+_RING = 0.58, 0.72  # share of the directions in which it is seen, in excess of lines elsewhere
+_LINE = 0.08  # luma difference between a line and both its sides
 _BESIDE = 3  # radii from the middle of a line to its sides
-_WEAVE = np.ones((1, 5), np.uint8)  # radii over which a ring wanders, where it is not quite in the middle
+_WEAVE = np.ones((1, 5), np.uint8)  # radii over which a ring varies if it is not quite central
 _AROUND = np.ones((3, 3), np.uint8)
 
 
 def thin_strokes(luma: F32, level: float) -> float:
-    """Return how much what stands on a dark ground of ``level`` consists of thin strokes, 0..1. ``luma`` (H, W)."""
+    """Return how far the contents of a dark ground of ``level`` consist of thin strokes, 0..1. ``luma`` (H, W)."""
     dark = step(level, _DARK_GROUND)
     if dark == 0:
         return 0.0
@@ -45,9 +45,9 @@ def thin_strokes(luma: F32, level: float) -> float:
 
 
 def one_tone(luma: F32, level: float, light: float) -> float:
-    """Return how much a picture consists of an even dark ground of ``level`` and broad strokes of one tone, 0..1.
+    """Return how far a picture consists of an even dark ground of ``level`` and broad strokes of one tone, 0..1.
 
-    ``light``, 0..1, says how far a fade has gone: dark and even are meant in relation to it.
+    ``light``, 0..1, is the state of a fade: dark and even are relative to it.
     """
     dark = step(level, (_DARK_GROUND[0] * light, _DARK_GROUND[1] * light))
     if dark == 0:
@@ -67,7 +67,7 @@ def one_tone(luma: F32, level: float, light: float) -> float:
 
 
 def leader(luma: F32) -> float:
-    """Return how surely a picture is a countdown: a thin ring stands about its middle, 0..1. ``luma`` (H, W)."""
+    """Return how certainly a picture is a countdown, with a thin ring around its middle, 0..1. ``luma`` (H, W)."""
     around = cv2.remap(luma, *_circles(*luma.shape), cv2.INTER_LINEAR)
     line, inside, outside = around[:, _BESIDE:-_BESIDE], around[:, : -2 * _BESIDE], around[:, 2 * _BESIDE :]
     share = max(
@@ -84,7 +84,7 @@ def _standing_out(shares: F32) -> float:
 
 @lru_cache(maxsize=8)
 def _circles(height: int, width: int) -> tuple[cv2.typing.MatLike, cv2.typing.MatLike]:
-    """Return the points (directions, radii) of circles about the middle of a picture, as `cv2.remap` takes them."""
+    """Return the points (directions, radii) of circles around the middle of a picture, for `cv2.remap`."""
     angles = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False)[:, None]
     radii = np.linspace(_SMALLEST, 1, _RADII) * min(height, width) / 2
     x, y = width / 2 - 0.5 + np.cos(angles) * radii, height / 2 - 0.5 + np.sin(angles) * radii
@@ -92,7 +92,7 @@ def _circles(height: int, width: int) -> tuple[cv2.typing.MatLike, cv2.typing.Ma
 
 
 def ramp(values: F32, ends: tuple[float, float]) -> F32:
-    """Return 0 at the first of ``ends``, 1 at the second, and a straight course between."""
+    """Return 0 at the first of ``ends``, 1 at the second, linear in between."""
     scale = 1 / (ends[1] - ends[0])
     course = values * np.float32(scale)
     course -= np.float32(ends[0] * scale)
@@ -101,6 +101,6 @@ def ramp(values: F32, ends: tuple[float, float]) -> F32:
 
 
 def step(value: float, ends: tuple[float, float]) -> float:
-    """Return 0 at the first of ``ends``, 1 at the second, and a smooth course between."""
+    """Return 0 at the first of ``ends``, 1 at the second, smooth in between."""
     part = min(1.0, max(0.0, (value - ends[0]) / (ends[1] - ends[0])))
     return part * part * (3 - 2 * part)

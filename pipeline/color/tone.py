@@ -1,7 +1,7 @@
-"""Whether a source is monochrome, tinted or coloured already, told from its own chroma.
+"""Judgement from a source's own chroma whether it is monochrome, tinted or already coloured.
 
-`pipeline.color.tint_fit` measures how far a picture is from one tint, `pipeline.color.tone_odds` knows how likely that
-is of a coloured one. A scan is taken for what it more likely is, and the confidence says how much in doubt that is.
+`pipeline.color.tint_fit` measures how far a picture is from one tint, `pipeline.color.tone_odds` how likely such a
+picture is coloured. The more likely tone is chosen, and the confidence tells how certain that is.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from pipeline.sizes import size_within
 Bools = npt.NDArray[np.bool_]
 
 # All thresholds on chroma are in units of Cb and Cr (one 8-bit code is 0.004).
-_SIDE = 64  # longer side of the picture that is looked at; smaller ones drown the noise of JPEG and of tape
-_DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which a pixel can show colour
+_SIDE = 64  # longer side of the picture that is judged; small pictures suppress the noise of JPEG and of tape
+_DARKEST, _LIGHTEST = 0.04, 0.96  # luma range in which a pixel can show colour
 _MARGIN = 0.2  # widest margin (part of a mount, an album page, a bar) that is left out, as a share of a side
 _MARGIN_ROUGHNESS, _MARGIN_DRIFT = 0.02, 0.03
 _TINT_STRENGTH = 0.01  # root mean square of the fitted chroma: a tint above, an offset of two codes or less below
-_VIVID_PART, _VIVID = 0.97, 0.04  # left over by that quantile of the picture: a stamp, or a small coloured object
+_VIVID_PART, _VIVID = 0.97, 0.04  # residual at that quantile of the picture: a mark, or a small coloured object
 STRONGEST_TINT = 0.17  # of one hue, and stronger than most toning and tinting: a red flower, a sunset, a cyanotype
-_FULL_CONTRAST = 0.03  # standard deviation of luma from which on a picture bears full evidence
+_FULL_CONTRAST = 0.03  # standard deviation of luma from which a picture gives full evidence
 _LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
-_SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: something coloured may come late
-# Log odds beyond which a frame, and a shot, of which a high quantile of several frames counts, is coloured.
+_SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: coloured objects may appear late
+# Log odds beyond which a frame is coloured, and a shot, for which a high quantile of several frames counts.
 _COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
 _DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
 _NO_CHROMA = -1000.0  # log odds of a picture without chroma
@@ -42,11 +42,11 @@ _NO_CHROMA = -1000.0  # log odds of a picture without chroma
 
 @dataclass(frozen=True)
 class ToneEvidence:
-    """What one picture says about its tone.
+    """The evidence of one picture on its tone.
 
-    ``weight``, 0..1, is how much it can say: a black, white or flat picture nothing. ``cb`` and ``cr`` are the mean
-    chroma, ``strength`` is the root mean square of chroma explained by luma and place, ``vivid`` what is left over at
-    the most deviating 3 % of the picture; all in units of Cb and Cr. ``log_odds`` are those of a coloured picture.
+    ``weight``, 0..1, is how much it counts: 0 for a black, white or flat picture. ``cb`` and ``cr`` are the mean
+    chroma, ``strength`` is the root mean square of chroma explained by luma and place, ``vivid`` the residual at the
+    most deviating 3 % of the picture; all in units of Cb and Cr. ``log_odds`` are those of a coloured picture.
     """
 
     weight: float
@@ -62,9 +62,9 @@ _GREY = ToneEvidence(1.0, 0.0, 0.0, 0.0, 0.0, _NO_CHROMA)
 
 @dataclass(frozen=True)
 class Prior:
-    """Log odds beyond which a picture of some kind is taken for coloured, and how far beyond the confidence is 0.5.
+    """Log odds beyond which a kind of picture is judged coloured, and the distance at which the confidence is 0.5.
 
-    What is of one hue, but stronger than `STRONGEST_TINT`, is tinted below the log odds ``strong``, never if None.
+    A picture of one hue, but stronger than `STRONGEST_TINT`, is tinted below the log odds ``strong``, never if None.
     """
 
     colour: float
@@ -74,7 +74,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The tone of a picture or shot, how sure that is (0..1), its mean chroma, and why, in plain words."""
+    """The tone of a picture or shot, its confidence (0..1), its mean chroma, and the reason, in plain words."""
 
     tone: SourceTone
     confidence: float
@@ -84,7 +84,7 @@ class Verdict:
 
 
 def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
-    """Return what a picture says about its tone.
+    """Return a picture's evidence on its tone.
 
     ``luma`` (H, W), 0..1; ``cb`` and ``cr``, -0.5..0.5, of one shape, which may be smaller than luma's (4:2:0); None
     for a source without chroma. Pictures of 64 to 100 pixels are enough, larger ones are reduced here.
@@ -114,10 +114,10 @@ def evidence(luma: F32, cb: F32 | None, cr: F32 | None) -> ToneEvidence:
 def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Verdict:
     """Return the tone of a shot from some of its pictures, or of a photograph from its only one.
 
-    ``prior`` is what is known beforehand of its kind; by default that of frames of a film.
+    ``prior`` is the prior for its kind, by default that for frames of a film.
 
-    Where no picture bears evidence (black, white, flat), the confidence is 0; the tone is then MONOCHROME if there is
-    no chroma to speak of, else COLOUR, which leaves the source alone.
+    If no picture gives evidence (black, white, flat), the confidence is 0; the tone is then MONOCHROME if there is
+    hardly any chroma, else COLOUR, which leaves the source unchanged.
     """
     telling = [picture for picture in pictures if picture.weight >= _LEAST_WEIGHT]
     if not telling:
@@ -150,9 +150,9 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
 
 
 def treatment(verdict: Verdict, options: Options, *, has_references: bool = False) -> Treatment:
-    """Return what a verdict means under ``options``; their ``treat_as``, unless AUTO, stands above the verdict.
+    """Return the treatment for a verdict under ``options``; their ``treat_as``, unless AUTO, overrides the verdict.
 
-    ``has_references`` says that references give colours whatever the saturation is, as coloured frames of a film do.
+    ``has_references`` tells that references, such as coloured frames of a film, give colours at any saturation.
     """
     source = verdict.tone if options.treat_as is TreatAs.AUTO else SourceTone(options.treat_as.value)
     if source is SourceTone.COLOUR:
@@ -163,7 +163,7 @@ def treatment(verdict: Verdict, options: Options, *, has_references: bool = Fals
 
 
 def inside(luma: F32, cb: F32, cr: F32) -> Bools:
-    """Return where a picture (h, w) can show colour: neither black nor white, nor a margin along its sides."""
+    """Return where a picture (h, w) can show colour: not in black, white, or a margin along its sides."""
     return np.asarray((luma > _DARKEST) & (luma < _LIGHTEST) & _inside_margins(luma, cb, cr))
 
 
@@ -179,7 +179,7 @@ def _resized(plane: F32, size: tuple[int, int]) -> F32:
 
 
 def _inside_margins(luma: F32, cb: F32, cr: F32) -> Bools:
-    """Return where the picture (h, w) is, without margins of one colour along its sides."""
+    """Return the area of the picture (h, w) without margins of one colour along its sides."""
     inside = np.ones(luma.shape, np.bool_)
     planes = np.stack([luma * np.float32(0.5), cb, cr], axis=-1)
     for turned in range(4):

@@ -1,8 +1,8 @@
-"""Whether chroma follows the things shown: the figures that tell stains and faded dyes from colours.
+"""Figures on whether chroma follows the objects shown, which distinguish colours from stains and faded dyes.
 
-A tint of one curve over luma leaves chroma over in toned prints too: stains, yellowed edges, uneven fading. That has
-nothing to do with what is shown. In a photograph in colour, chroma changes where one thing ends and another begins, and
-there luma does as well: across the edges of luma it changes much, along them little.
+A tint as a function of luma leaves residual chroma in toned prints too: stains, yellowed edges, uneven fading. That is
+unrelated to the objects shown. In a colour photograph, chroma changes where one object ends and another begins, and so
+does luma: chroma changes much across the edges of luma, and little along them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FIGURES = (
     "change of left-over chroma across the strongest edges of luma: logarithm",
 )
 _SIGMA = 2.0  # pixels of a picture of some 128 a side: less is the noise of JPEG and of its halved chroma
-_STRONGEST = 0.8  # quantile of the slopes of luma from which on they are edges
+_STRONGEST = 0.8  # quantile of the slopes of luma from which they are edges
 _LEAST_PIXELS = 150
-_BORDER = np.ones((5, 5), np.uint8)  # around what is not shown, where blurring has less to go by
+_BORDER = np.ones((5, 5), np.uint8)  # around areas not shown, where blurring has fewer pixels
 _LEAST_COVERED = 0.05
-_FLOOR = 2e-4  # of chroma a pixel, below which nothing is told apart
+_FLOOR = 2e-4  # of chroma a pixel, below which differences do not count
 
 
 def edge_figures(luma: F32, left_over: F32, shown: Bools) -> npt.NDArray[np.float64] | None:
-    """Return `FIGURES` of a picture of some 128 pixels a side, float64 (2,); None where it shows too little.
+    """Return `FIGURES` of a picture of some 128 pixels a side, float64 (2,); None if it shows too little.
 
     ``luma`` (h, w), 0..1; ``left_over`` (h, w, 2), in units of Cb and Cr, is the chroma that a tint does not explain,
     0 where not ``shown``.

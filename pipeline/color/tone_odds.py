@@ -1,6 +1,6 @@
-"""How likely a picture with certain figures is coloured, not toned: two logistic regressions, one after the other.
+"""Odds that a picture with certain figures is coloured, not toned, by two logistic regressions in turn.
 
-The first knows how far the chroma is from one tint, the second also where it changes. `pipeline.color.tone_table` and
+The first uses the distance of chroma from one tint, the second also where it changes. `pipeline.color.tone_table` and
 `pipeline.color.tone_edges_table` hold their tables, which `python -m benchmarks.tone` makes with ``--fit`` and
 ``--fit-edges``.
 """
@@ -16,7 +16,7 @@ from pipeline.color.tone_table import CENTRES, SCALES, WEIGHTS
 Figures = npt.NDArray[np.float64]
 
 _MOST_BY_EDGES = 5.0
-LIMIT = 4.0  # standard deviations from the centre, beyond which a figure says no more
+LIMIT = 4.0  # standard deviations from the centre, to which figures are limited
 
 
 def standardised(figures: Figures, centres: Figures, scales: Figures) -> Figures:
@@ -33,15 +33,15 @@ def terms(standard: Figures) -> Figures:
 def log_odds_of_colour(figures: Figures) -> float:
     """Return the natural logarithm of the odds that the picture of these `tint_fit.FIGURES` is coloured.
 
-    As likely as not is 0, where pictures of both kinds are as many.
+    They are 0 if both are equally likely, given equally many pictures of both kinds.
     """
     return float(terms(standardised(figures, CENTRES, SCALES)) @ WEIGHTS)
 
 
 def log_odds_with_edges(log_odds: float, figures: Figures) -> float:
-    """Return the log odds, so far ``log_odds``, that take `tone_edges.FIGURES` into account as well.
+    """Return ``log_odds`` updated with `tone_edges.FIGURES`.
 
-    They change by `_MOST_BY_EDGES` at most: strong colours that know no edges, as lights on a stage, are colours.
+    They change by `_MOST_BY_EDGES` at most: strong colours without edges, such as stage lights, are colours too.
     """
     standard = standardised(np.array([log_odds, *figures]), edges.CENTRES, edges.SCALES)
     change = float(terms(standard) @ edges.WEIGHTS) - log_odds

@@ -1,4 +1,4 @@
-"""Shot by shot: what a source is (monochrome, tinted, coloured), and so what is to be done with it."""
+"""Judgement of each shot of a source (monochrome, tinted, coloured), and its resulting treatment."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pipeline.results import SourceTone
 
 logger = logging.getLogger(__name__)
 
-# A shot judged with less confidence than this is what most of the film is.
+# A shot judged with less confidence than this gets the tone of most of the film.
 _SURE = 0.5
-# Most: this part of the pictures that can be judged, of at least so many.
+# Most means this part of the pictures that can be judged, of at least so many.
 _MOST = 0.75
 _FEWEST = 4
-# The pictures a shot is judged by, at its beginning. Where they are black or flat, the next that is not decides.
+# The first pictures of a shot, by which it is judged. If they are black or flat, the next that is not decides.
 _JUDGED = 8
 
 
 def usual_tone(pictures: Iterable[ToneEvidence]) -> SourceTone | None:
-    """Return what most of a film is, by pictures from all over it; None where there is no telling."""
+    """Return the tone of most of a film, by pictures from all over it; None if it is unclear."""
     sure = [verdict.tone for picture in pictures if (verdict := judge([picture])).confidence >= _SURE]
     tone, count = Counter(sure).most_common(1)[0] if sure else (None, 0)
     return tone if len(sure) >= _FEWEST and count >= _MOST * len(sure) else None
@@ -41,10 +41,10 @@ def judge_shots(
 ) -> Iterator[Record]:
     """Set every frame's ``verdict`` and ``treatment``: each shot is judged by the ``evidence`` of its first frames.
 
-    At most 8 frames wait for the verdict. It holds for the whole shot, except that a beginning without evidence
-    (fading in from black) is judged again as soon as there is some. What a shot is taken for depends on it alone, and
-    on the ``usual`` tone of the film, which is asked for, and decides, where the shot itself leaves doubt.
-    ``has_references`` as for `treatment`.
+    At most 8 frames wait for the verdict. It applies to the whole shot, but a shot that begins without evidence (a
+    fade-in from black) is judged again as soon as there is some. The verdict depends only on the shot and on the
+    ``usual`` tone of the film, which is requested, and decides, if the shot itself is in doubt. ``has_references`` as
+    for `treatment`.
     """
     shot = _Shot[Record](options, usual, has_references)
     for frame in frames:
@@ -68,7 +68,7 @@ class _Shot(Generic[Record]):
         self._is_logged = False
 
     def push(self, frame: Record, evidence: Callable[[Record], ToneEvidence]) -> list[Record]:
-        """Take the next frame; return those that need not wait any more, by the verdict on what was seen so far."""
+        """Take the next frame; return those that need not wait, with the verdict on the frames so far."""
         self._waiting.append(frame)
         if self._verdict is None or self._verdict.confidence == 0:
             self._seen = [*self._seen[-_JUDGED + 1 :], evidence(frame)]
@@ -77,7 +77,7 @@ class _Shot(Generic[Record]):
         return self.rest() if self._verdict is not None or len(self._waiting) >= _JUDGED else []
 
     def rest(self) -> list[Record]:
-        """Return the frames that wait, by the verdict on what was seen so far."""
+        """Return the waiting frames, with the verdict on the frames so far."""
         if self._verdict is None:
             self._verdict = self._judged()
         what = treatment(self._verdict, self._options, has_references=self._has_references)
@@ -103,6 +103,6 @@ class _Shot(Generic[Record]):
         if verdict.confidence >= _SURE or (usual := self._usual()) is None:
             return verdict
         if verdict.tone is usual:
-            # The rest of the film says the same. Where the shot shows nothing, more of it must be seen still.
+            # The rest of the film agrees. If the shot shows nothing yet, more of it must still be seen.
             return replace(verdict, confidence=_SURE if verdict.confidence else 0.0)
         return replace(verdict, tone=usual, reason="in doubt, so what most of the film is")

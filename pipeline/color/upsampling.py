@@ -1,9 +1,9 @@
-"""From the network's small chroma to chroma planes of any size, with luma as the guide.
+"""Upsampling of the network's small chroma to chroma planes of any size, guided by luma.
 
-Guided filter after He, Sun, Tang 2013 in its fast form (He, Sun 2015): in every small window chroma is a linear
-function of luma. The coefficients are found at model input size; only their product with luma happens at full size.
-A window holds more than one thing: what the fit takes from the mean chroma of each place is given back afterwards, in
-full where luma is even and the less the stronger its edges are, which say better than the network where a thing ends.
+Guided filter after He, Sun, Tang 2013 in its fast form (He, Sun 2015): in every small window, chroma is a linear
+function of luma. The coefficients are found at model input size; only their product with luma is made at full size.
+A window may hold several objects: what the fit takes from the mean chroma of each place is added back, in full where
+luma is even, and less the stronger its edges, which show better than the network where an object ends.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from pipeline.color.hints import ColorHint
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, chroma_from_ab, gamut_scale
 
-# In pixels of a picture half as large as the model input, which is what the coefficients are found on.
+# In pixels of a picture half the size of the model input, on which the coefficients are found.
 _RADIUS = 4
 _EDGE = 0.03
-# Standard deviation of luma in a window at which half of what each thing lost of its mean is given back.
+# Standard deviation of luma in a window at which half of the loss in mean chroma is added back.
 _STEP = 0.2
-# So few rows that a strip of every plane fits into a processor's own memory.
+# Rows of a strip, few enough for a strip of every plane to fit into the processor's cache.
 _STRIP = 32
-# Around the reach of a hint, in pixels of the coefficients: where it fades out; luma that is the same thing's; the
-# luma over which the slope of what it states is taken.
+# Fade-out around the reach of a hint, in pixels of the coefficients; luma difference within one object; luma range for
+# the slope of the stated chroma.
 _FADE, _SAME, _RISE = 4.0, 0.08, 0.02
-# Multiplications of a matrix product below which OpenBLAS starts no threads of its own.
+# Number of multiplications in a matrix product below which OpenBLAS starts no threads.
 _SMALL_PRODUCT = 1 << 18
-_DRAWN = 0.95  # share of the chroma that is kept: above, nobody sees what was lost
-_DARKEST, _LIGHTEST = 0.04, 0.96  # luma between which there is room for colour at all
+_DRAWN = 0.95  # share of the chroma kept, above which the loss is not visible
+_DARKEST, _LIGHTEST = 0.04, 0.96  # luma range in which there is any room for colour
 
 
 @dataclass(frozen=True)
 class Upsampled:
     """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (4, h, w).
 
-    ``clipped`` is the share of the picture, 0..1, whose colour had to be drawn into the gamut, black and white aside.
+    ``clipped`` is the share of the picture, 0..1, whose colour had to be reduced to the gamut, except black and white.
     """
 
     coefficients: F32
     clipped: float = 0.0
 
     def times(self, weight: F32) -> Upsampled:
-        """Return this with chroma multiplied by ``weight``, a picture (h', w') of 0..1 in stored orientation."""
+        """Return this with chroma multiplied by ``weight``, a picture (h', w'), 0..1, in stored orientation."""
         height, width = self.coefficients.shape[1:]
         fitted = cv2.resize(weight, (width, height), interpolation=cv2.INTER_AREA)
         return replace(self, coefficients=self.coefficients * np.asarray(fitted, np.float32))
 
     def keeping(self, chroma: F32, weight: F32) -> Upsampled:
-        """Return this with other ``chroma``, Cb and Cr (2, h', w'), where ``weight`` (h'', w''), 0..1, is 1."""
+        """Return this with ``chroma``, Cb and Cr (2, h', w'), instead where ``weight`` (h'', w''), 0..1, is 1."""
         height, width = self.coefficients.shape[1:]
         share, cb, cr = (
             np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA), np.float32)
@@ -70,7 +70,7 @@ class Upsampled:
     def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
         """Yield (first row, luma, Cb, Cr) for strips of rows of a chroma plane of ``shape`` (rows, columns).
 
-        ``codes`` is the luma plane, ``shape`` its own or a subsampled one; luma is averaged to it. Chroma fits
+        ``codes`` is the luma plane, ``shape`` its own or a subsampled one, to which luma is averaged. Chroma fits
         the gamut at constant luma. Memory is a few strips, and the coefficients at ``columns`` columns.
         """
         rows, columns = shape
@@ -101,7 +101,7 @@ class Upsampled:
 def _interpolated(planes: Sequence[F32], first: int, last: int, rows: int) -> list[F32]:
     """Return the rows from ``first`` to ``last`` of ``planes`` stretched to ``rows`` rows, interpolated linearly.
 
-    Few rows become many, each from two: a product with a narrow matrix, which is faster than scaling pictures.
+    Each row is a mix of two: a product with a narrow matrix, which is faster than scaling pictures.
     """
     height, columns = planes[0].shape
     begin, weights = _linear(first, last, rows, height)
@@ -119,8 +119,8 @@ def _interpolated(planes: Sequence[F32], first: int, last: int, rows: int) -> li
 
 @lru_cache(maxsize=256)
 def _linear(first: int, last: int, rows: int, height: int) -> tuple[int, F32]:
-    """Return what the rows from ``first`` to ``last``, of ``rows``, take of ``height`` rows: the first used, shares."""
-    # OpenCV counts from the middle of a row to that of the next.
+    """Return, for rows ``first`` to ``last`` of ``rows``, the first of ``height`` rows used, and the shares of each."""
+    # OpenCV counts from the centre of a row to that of the next.
     places = np.clip((np.arange(first, last) + 0.5) * height / rows - 0.5, 0, height - 1)
     begin, end = math.floor(places[0]), math.ceil(places[-1]) + 1
     shares: F32 = np.maximum(1 - np.abs(places[:, None] - np.arange(begin, end)), 0).astype(np.float32)
@@ -128,7 +128,7 @@ def _linear(first: int, last: int, rows: int, height: int) -> tuple[int, F32]:
 
 
 def _chroma(coefficients: Sequence[F32], luma: F32) -> tuple[F32, F32]:
-    """Return Cb and Cr for ``luma`` from the planes of coefficients, which are not kept."""
+    """Return Cb and Cr for ``luma`` from the planes of coefficients, which are overwritten."""
     cb, cb_offset, cr, cr_offset = coefficients
     cb *= luma
     cb += cb_offset
@@ -154,11 +154,11 @@ def upsample(
     *,
     hints: Sequence[ColorHint] = (),
 ) -> Upsampled:
-    """Fit the chroma ``ab`` (2, h / stride, w / stride) of a model input to its luma; the result lies as stored.
+    """Fit the chroma ``ab`` (2, h / stride, w / stride) of a model input to its luma; the result is as stored.
 
-    Within the reach of ``hints`` it is what the nearest of them states, as far as the gamut has room.
+    Within the reach of ``hints`` it is the colour of the nearest one, as far as the gamut allows.
 
-    The chroma is for luma of sRGB code values, or, with ``space``, of code values in that; the model input itself is
+    The chroma is for luma of sRGB code values, or of code values in ``space`` if given; the model input itself is
     always in sRGB (see `RgbSpace.seen`).
     """
     whole = picture.luma if space is None else space.codes(picture.luma)
@@ -176,10 +176,10 @@ def upsample(
 
 
 def _state(coefficients: F32, guide: F32, hints: Sequence[ColorHint], matrix: Matrix, space: RgbSpace | None) -> None:
-    """Make chroma from ``coefficients`` (4, h, w) what ``hints`` state within their reach, for luma ``guide`` (h, w).
+    """Change ``coefficients`` (4, h, w) to give the colours of ``hints`` within reach, for luma ``guide`` (h, w).
 
-    Around the reach it fades out, on the same side of edges of luma. Each place is one hint's: that of the nearest that
-    reaches it, else of the one that says most there; of equal ones that of the later.
+    Around the reach, hints fade out, on the same side of edges of luma. Each place belongs to one hint: the nearest
+    that reaches it, else the one with most influence there; of equal ones, the later.
     """
     say, whose = np.zeros(guide.shape, np.float32), np.zeros(guide.shape, np.int64)
     for number, hint in enumerate(hints):
@@ -200,9 +200,9 @@ def _state(coefficients: F32, guide: F32, hints: Sequence[ColorHint], matrix: Ma
 
 
 def _say(guide: F32, hint: ColorHint) -> tuple[tuple[slice, slice], F32]:
-    """Return the rows and columns of ``guide`` (h, w) of which ``hint`` says something, and how much it says there.
+    """Return the rows and columns of ``guide`` (h, w) affected by ``hint``, and its influence there.
 
-    That is 0..1 where it fades, and within its reach 1..2, the more the nearer.
+    It is 0..1 where the hint fades, and within its reach 1..2, greater if nearer.
     """
     height, width = guide.shape
     reach = hint.reach * min(height, width)
@@ -223,9 +223,9 @@ def _say(guide: F32, hint: ColorHint) -> tuple[tuple[slice, slice], F32]:
 
 
 def _fitted(guide: F32, planes: F32) -> list[F32]:
-    """Return slope and offset (h, w), by turns, of each of ``planes`` as a function of the luma ``guide`` near by.
+    """Return slope and offset (h, w), in turn, of each of ``planes`` as a local function of the luma ``guide``.
 
-    ``planes`` are (n, rows, columns), and no larger than ``guide`` (h, w).
+    ``planes`` (n, rows, columns) are no larger than ``guide`` (h, w).
     """
     rows, columns = planes.shape[1:]
     height, width = guide.shape

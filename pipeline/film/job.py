@@ -145,8 +145,8 @@ def help_with_video(
 ) -> None:
     """Write segments of the film that `colorize_video` in another process is making from the same ``source``.
 
-    The arguments are those of `colorize_video`. The result is the same with any number of helpers, or none. Returns
-    when nothing is left to do: at once if the other has not begun, is done, or works differently. ``progress`` counts
+    The arguments are those of `colorize_video`. The result is the same however many processes help. Returns when
+    nothing is left to do: at once if the other has not begun, is done, or works differently. ``progress`` counts
     the frames written here. Raises the errors of `colorize_video`, which the other process will meet as well.
     """
     options, references = with_correction(source, options, correction, item)
