@@ -63,7 +63,7 @@ def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> li
     # The source's frame types would otherwise force the encoder's.
     picture.pict_type = 0
     if context.name == "libx264" and context.flags & Flags.interlaced_dct:
-        # It marks all pictures that it has not coded yet in the way set for the last one.
+        # It marks all pictures that it has not coded yet like the last one it was given.
         picture = with_first_field(picture, bottom=context.field_order in BOTTOM_FIRST)
     return list(context.encode(picture))
 

@@ -104,7 +104,7 @@ class Frame:
 
     @property
     def paint_areas(self) -> tuple[PaintArea, ...]:
-        """The areas written at once: the two fields of an interlaced picture, otherwise the whole picture.
+        """Areas whose chroma is written together: the two fields of an interlaced picture, otherwise all of it.
 
         If there are fewer chroma lines than lines, those of an interlaced picture belong to the fields alternately
         (ITU-T H.262, 6.1.1): writing them from both would show the colour of one field in the other.
