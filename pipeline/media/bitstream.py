@@ -1,4 +1,4 @@
-"""What single coded pictures say before a film is decoded: captions, size, and the shape of the pixels."""
+"""Read data from single coded pictures before a film is decoded: captions, size, and pixel aspect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHER_CAPTIONS = re.compile(rb"\x00\x00\x01\xb2(?:CC\x01\xf8|\x03[\x01\x81])")
 _CAPTIONED = ("mpeg2video", "mpeg1video", "h264", "hevc", "vvc", "av1", "vc1")
 _START_CODES = (b"\0\0\1", b"\0\0\0\1")
 _UNIT = rb"(?:(?!\x00\x00[\x00\x01]).)*"
-# Of MPEG-2 (ITU-T H.262, 6.2.2.1) width, height and aspect ratio alone, which three bytes and a half hold.
+# Of MPEG-2 (ITU-T H.262, 6.2.2.1) only width, height and aspect ratio, in three and a half bytes.
 _HEADERS = {
     codec: re.compile(rb"\x00\x00\x01" + pattern, re.DOTALL)
     for codec, pattern in {
@@ -30,7 +30,7 @@ _HEADERS = {
 
 
 def holds_captions(data: bytes, codec: str) -> bool:
-    """Tell whether a coded picture carries closed captions (EIA-608 or 708) that are not all padding."""
+    """Return whether a coded picture contains closed captions (EIA-608 or 708) that are not all padding."""
     if codec not in _CAPTIONED:
         return False
     place = data.find(_CAPTIONS)
@@ -40,18 +40,18 @@ def holds_captions(data: bytes, codec: str) -> bool:
 
 
 def _says_something(captions: bytes) -> bool:
-    """Tell whether one of the triplets of cc_data (ATSC A/53 Part 4, 6.2.3.1) is valid and no padding."""
+    """Return whether a triplet of cc_data (ATSC A/53 Part 4, 6.2.3.1) is valid and not padding."""
     count = captions[0] & 0x1F if captions else 0
     triplets = (captions[2 + 3 * n : 5 + 3 * n] for n in range(count))
     return any(len(t) == 3 and t[0] & 4 and (t[1] & 0x7F or t[2] & 0x7F) for t in triplets)
 
 
 def headers(data: bytes, codec: str) -> bytes:
-    """Return what a coded picture says of the size and shape of those that follow: empty where it says nothing.
+    """Return the headers in a coded picture that give size and shape of the following ones; empty if none.
 
     These are the sequence header of MPEG-2, the video object layer of MPEG-4, and the sequence parameter sets of H.264
-    and HEVC between start codes (ISO/IEC 14496-10 and 23008-2, annex B). Where containers keep them apart from the
-    pictures, nothing is found.
+    and HEVC between start codes (ISO/IEC 14496-10 and 23008-2, annex B). If a container stores them separately from
+    the pictures, nothing is found.
     """
     kind = _HEADERS.get(codec)
     if kind is None or not data.startswith(_START_CODES):
@@ -60,7 +60,7 @@ def headers(data: bytes, codec: str) -> bytes:
 
 
 def shape(data: bytes, codec: str) -> tuple[int, int, Fraction] | None:
-    """Return width, height and pixel aspect of a coded picture that brings its own headers; None if it is damaged."""
+    """Return width, height and pixel aspect of a coded picture with its own headers; None if it is damaged."""
     context: Any = av.CodecContext.create(codec, "r")
     context.thread_count = 1
     context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -38,7 +38,7 @@ class Container(Enum):
 class Encoder:
     """An encoder, what it can hold, and its options.
 
-    ``depths`` gives the bit depths of each chroma layout; ``containers`` are those that hold the codec and play it;
+    ``depths`` gives the bit depths of each chroma layout; ``containers`` are those in which players support the codec;
     ``home`` is the one always used, whatever the source's is. ``is_automatic`` encoders are chosen automatically, in
     the order of the table, ``is_lossless`` ones for masters. ``needs_even`` encoders only code sizes that are multiples
     of their chroma samples, ``codes_fields`` ones keep interlaced pictures interlaced. ``marks_full_range`` and

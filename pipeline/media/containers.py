@@ -1,4 +1,4 @@
-"""Every file that FFmpeg opens, to read or to write, and the level of FFmpeg's log."""
+"""Open all files for FFmpeg, to read or to write, and set the level of FFmpeg's log."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def open_container(file: Any, mode: Literal["r"], **arguments: Any) -> av.contai
 @overload
 def open_container(file: Any, mode: Literal["w"], **arguments: Any) -> av.container.OutputContainer: ...
 def open_container(file: Any, mode: Literal["r", "w"], **arguments: Any) -> Any:
-    """Open ``file`` as `av.open` does. Tags that are not UTF-8 keep their bytes, which Python shows as surrogates."""
-    # PyAV 19 always does so, and no longer takes the argument.
+    """Open ``file`` like `av.open`. Tags that are not UTF-8 keep their bytes, which Python shows as surrogates."""
+    # PyAV 19 always does so, and no longer has the argument.
     return av.open(file, mode, metadata_errors="surrogateescape", **arguments)
 
 
 def said(error: Exception) -> str:
-    """Return what FFmpeg or the system says by ``error``, without its number and the function or file that it names."""
+    """Return the message of FFmpeg or the system in ``error``, without its number and the function or file named."""
     return getattr(error, "strerror", None) or str(error)
 
 
 @contextmanager
 def verbose_log() -> Iterator[None]:
-    """Set the level of FFmpeg's log to VERBOSE for the block, in which FFmpeg tells more; one thread at a time.
+    """Set the level of FFmpeg's log to VERBOSE in the block, for more details; one thread at a time.
 
-    Both levels are put back: FFmpeg's own, and the one from which on PyAV passes messages to `logging`.
+    Both levels are restored: FFmpeg's own, and the one from which PyAV passes messages to `logging`.
     """
     with _level_lock:
         level, passed_on = _level(), av.logging.get_level()
@@ -50,11 +50,11 @@ def verbose_log() -> Iterator[None]:
 
 
 def _getter() -> Callable[[], int] | None:
-    """Return what tells the level of FFmpeg's log, which PyAV can set and not read; None if it cannot be found.
+    """Return the function that reads FFmpeg's log level, which PyAV can only set; None if it cannot be found.
 
-    That is so with PyAV from elsewhere than its wheels, on Windows.
+    This happens on Windows if PyAV is not from its wheels.
     """
-    # Elsewhere a module's symbols are those of the libraries it needs as well.
+    # Elsewhere a module's symbols include those of the libraries it needs.
     wheels = sorted(Path(av.__file__).parents[1].glob("av.libs/avutil-*.dll")) if sys.platform == "win32" else []
     for library in (av.logging.__file__, *wheels):
         get = getattr(ctypes.CDLL(str(library)), "av_log_get_level", None)
@@ -63,7 +63,7 @@ def _getter() -> Callable[[], int] | None:
     return None
 
 
-# Looked for once: a process that gives up privileges may no longer see the libraries.
+# Found only once: a process that drops privileges may no longer see the libraries.
 _get_level = _getter()
 
 

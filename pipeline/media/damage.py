@@ -1,4 +1,4 @@
-"""What is wrong with a source: an error, or concealed and reported."""
+"""Damage of a source: an error, or concealed and reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTED = 12
 
 
 class Remedy(Enum):
-    """What was done about frames that are not as they were."""
+    """How damaged frames were treated."""
 
     KEPT = "damaged and kept as the decoder conceals them"
     REPEATED = "not decodable and replaced by the one before, at their own times"
@@ -33,7 +33,7 @@ class Remedy(Enum):
 
 
 class Damage:
-    """Collects what is wrong with the source ``path``; under `OnDamage.FAIL` the first thing found is an error."""
+    """Collects damage of the source ``path``; under `OnDamage.FAIL` the first found is an error."""
 
     def __init__(self, path: Path, policy: OnDamage) -> None:
         self._path = path
@@ -44,11 +44,11 @@ class Damage:
 
     @property
     def conceals(self) -> bool:
-        """True when damage is to be concealed."""
+        """True if damage is to be concealed."""
         return self._policy is OnDamage.CONCEAL
 
     def met(self, what: str) -> None:
-        """Note ``what``, once however often it is met. Raises `InputError` under FAIL."""
+        """Note ``what``, once however often it occurs. Raises `InputError` under FAIL."""
         if not self.conceals:
             raise InputError(f"{self._path}: {what}", advice=ADVICE)
         if what not in self._places:
@@ -61,11 +61,11 @@ class Damage:
         self._frames[remedy].append((frame, time))
 
     def remark(self, kind: NoteKind, text: str) -> None:
-        """Note what is no damage for sure, but must not pass in silence."""
+        """Note what is not certainly damage, but must be reported."""
         self._remarks.append(Note(kind, text))
 
     def notes(self) -> tuple[Note, ...]:
-        """Return everything, lists cut to a readable length."""
+        """Return all notes, with lists cut to a readable length."""
         places = list(self._places.items())
         texts = [what + (f" ({count} times)" if count > 1 else "") for what, count in places[:_LISTED]]
         if len(places) > _LISTED:
@@ -87,8 +87,8 @@ def _told(remedy: Remedy, found: list[tuple[int, Fraction]]) -> str:
 
 
 def copy_picture(picture: av.VideoFrame) -> av.VideoFrame:
-    """Return a copy of ``picture``, planar YUV or grey, with all its samples and properties, in memory of its own."""
-    # PyAV has no copy; a picture that is converted twice is a new one and keeps the properties, if not the samples.
+    """Return a copy of ``picture``, planar YUV or grey, with all its samples and properties, in new memory."""
+    # PyAV has no copy; converting a picture twice makes a new one with the same properties, but not the samples.
     detour = "yuv444p" if picture.format.name == "gray" else "gray"
     copy = picture.reformat(format=detour, threads=1).reformat(format=picture.format.name, threads=1)
     for old, new in zip(picture.planes, copy.planes, strict=True):

@@ -1,4 +1,4 @@
-"""Whole pictures made of fields, one for one."""
+"""Make whole pictures of fields, one for one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _PARITIES = {**dict.fromkeys(TOP_FIRST, "tff"), **dict.fromkeys(BOTTOM_FIRST, "b
 class Deinterlacer:
     """Makes whole pictures of interlaced frames, which are in format ``target``, one for one, each with its time.
 
-    Of two fields the one shown first stays bit for bit; the lines of the other are made anew by FFmpeg's bwdif. Where
-    only the container of the film ``info`` says that it is interlaced, every frame is taken for it.
+    Of two fields the one shown first stays bit for bit; the lines of the other are recreated by FFmpeg's bwdif. If only
+    the container of the film ``info`` states that it is interlaced, every frame is treated as interlaced.
     """
 
     def __init__(self, info: FilmInfo, target: PixelFormat) -> None:
@@ -28,7 +28,7 @@ class Deinterlacer:
         self._graph: av.filter.Graph | None = None
 
     def push(self, frame: Frame) -> list[Frame]:
-        """Take over the next frame; return those that are ready, in order: the filter looks ahead."""
+        """Take ownership of the next frame; return those that are ready, in order: the filter looks ahead."""
         if self._graph is None:
             self._graph = _graph(self._info, self._target, are_marked=frame.is_interlaced)
         self._times.append(frame.timestamp)
@@ -36,7 +36,7 @@ class Deinterlacer:
         return self._ready(self._graph)
 
     def rest(self) -> list[Frame]:
-        """Return those that are left when no frame comes any more."""
+        """Return the remaining frames after the last has been pushed."""
         if self._graph is None:
             return []
         self._graph.push(None)

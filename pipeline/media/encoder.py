@@ -24,7 +24,7 @@ _X265_DELAY = 2
 
 
 def configure(context: av.VideoCodecContext, info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> None:
-    """Set up an encoder's ``context`` for the film ``info`` as ``plan`` says, before it is opened."""
+    """Set up an encoder's ``context`` for the film ``info`` by ``plan``, before it is opened."""
     for name, value in plan.encoder.environment.items():
         os.environ.setdefault(name, value)
     context.options = {**plan.options, "chroma_sample_location": CHROMA_LOCATIONS[colors.chroma_location]}
@@ -46,7 +46,7 @@ def configure(context: av.VideoCodecContext, info: FilmInfo, plan: VideoPlan, co
 
 
 def new_encoder(info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> av.VideoCodecContext:
-    """Return an encoder of its own, outside any file; its packets fit a stream that `configure` set up alike."""
+    """Return a separate encoder, outside any file; its packets fit a stream that `configure` set up alike."""
     context = av.CodecContext.create(plan.encoder.name, "w")
     assert isinstance(context, av.VideoCodecContext)
     configure(context, info, plan, colors)
@@ -55,7 +55,7 @@ def new_encoder(info: FilmInfo, plan: VideoPlan, colors: ColorTags) -> av.VideoC
 
 
 def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> list[av.Packet[Any]]:
-    """Hand a coloured frame to an encoder and return the packets that are ready. Raises what FFmpeg raises."""
+    """Pass a coloured frame to an encoder and return the packets that are ready. Raises FFmpeg's errors."""
     picture = frame.picture
     # Some encoders read the tags of the stream, some those of every picture.
     picture.color_range, picture.colorspace = colors.range, colors.matrix
@@ -63,16 +63,16 @@ def encode(context: av.VideoCodecContext, frame: Frame, colors: ColorTags) -> li
     # The source's frame types would otherwise force the encoder's.
     picture.pict_type = 0
     if context.name == "libx264" and context.flags & Flags.interlaced_dct:
-        # It marks all pictures that it has not coded yet as it is told of the last one.
+        # It marks all pictures that it has not coded yet like the last one it was given.
         picture = with_first_field(picture, bottom=context.field_order in BOTTOM_FIRST)
     return list(context.encode(picture))
 
 
 def drain(context: av.VideoCodecContext, *, frames: int) -> list[av.Packet[Any]]:
-    """Return the packets that an encoder still holds after ``frames`` frames. Raises what FFmpeg raises."""
+    """Return the packets that an encoder still holds after ``frames`` frames. Raises FFmpeg's errors."""
     packets = list(context.encode(None))
     if context.name == "libx265" and frames <= _X265_DELAY:
-        # It has no decoding times for so few, and hands out what was in memory; it reorders none of them.
+        # It has no decoding times for so few, and returns uninitialised ones; it reorders none of them.
         for packet in packets:
             packet.dts = packet.pts
     return packets
@@ -80,7 +80,7 @@ def drain(context: av.VideoCodecContext, *, frames: int) -> list[av.Packet[Any]]
 
 @contextmanager
 def refusals(final: Path, plan: VideoPlan) -> Iterator[None]:
-    """Turn what disk and FFmpeg raise into `OutputError`, about the result ``final``."""
+    """Convert errors of disk and FFmpeg to `OutputError`, about the result ``final``."""
     try:
         yield
     except OSError as error:

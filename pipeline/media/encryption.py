@@ -1,4 +1,4 @@
-"""Films that cannot be decoded because they are encrypted, where FFmpeg does not say so."""
+"""Detect films that cannot be decoded because they are encrypted, where FFmpeg does not report it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 _LOOK = 4 << 20
-# Advanced Systems Format, 3.14 and 3.15: objects that describe the licence of protected contents.
+# Advanced Systems Format, 3.14 and 3.15: objects that describe the licence of protected content.
 _ASF_PROTECTION = tuple(
     uuid.UUID(text).bytes_le
     for text in ("2211B3FB-BD23-11D2-B4B7-00A0C955FC6E", "298AE614-2622-4C17-B935-DAE07EE9289C")
@@ -25,9 +25,9 @@ _TRACK = re.compile(rb"\x50\x35.{1,8}?\x47\xe1[\x81-\x88]", re.DOTALL)
 
 
 def is_scrambled(path: Path, container: str) -> bool:
-    """Tell whether the beginning of a film is marked as encrypted in a way that only its container knows.
+    """Return whether the beginning of a film is marked as encrypted in the container only.
 
-    Known are Windows Media with a licence, transport streams with scrambled packets (ISO/IEC 13818-1, 2.4.3.3), and
+    Supported are Windows Media with a licence, transport streams with scrambled packets (ISO/IEC 13818-1, 2.4.3.3), and
     program streams with scrambled pictures, as on discs (2.4.3.7). Raises `OSError`.
     """
     if container not in ("asf", "mpegts", "mpeg"):
@@ -40,13 +40,13 @@ def is_scrambled(path: Path, container: str) -> bool:
 
 
 def is_protected(path: Path) -> bool:
-    """Tell whether the beginning of an MP4 or a Matroska file has a protected picture: why it cannot be decoded.
+    """Return whether the beginning of an MP4 or Matroska file that cannot be decoded has a protected picture.
 
-    One that can be is none, whatever its marks say. Raises `OSError`.
+    One that can be decoded is not protected, whatever its marks. Raises `OSError`.
     """
     with path.open("rb") as file:
         head = file.read(_LOOK)
-    # Not one expression for all three: a hostile file would be searched for half an hour.
+    # Not one expression for all three: searching a hostile file would take half an hour.
     is_mp4 = any(_is_scheme_of_picture(head, found.start()) for found in _SCHEME.finditer(head))
     return is_mp4 or _TRACK.search(head) is not None
 
@@ -57,7 +57,7 @@ def _is_scheme_of_picture(head: bytes, at: int) -> bool:
 
 
 def _scrambled_packets(head: bytes) -> bool:
-    """Tell whether more than half of the transport packets say that their contents are scrambled."""
+    """Return whether more than half of the transport packets are marked as scrambled."""
     data = np.frombuffer(head, np.uint8)
     for length in (_TRANSPORT_PACKET, _TRANSPORT_PACKET + 4):
         rows = data[: len(data) // length * length].reshape(-1, length)[:, length - _TRANSPORT_PACKET :]
@@ -67,7 +67,7 @@ def _scrambled_packets(head: bytes) -> bool:
 
 
 def _scrambled_pictures(head: bytes) -> bool:
-    """Tell whether most packets of pictures say that their contents are scrambled."""
+    """Return whether most packets of pictures are marked as scrambled."""
     place, marks = head.find(_PES_START), []
     while 0 <= place < len(head) - 7:
         if head[place + 3] in _PICTURE_STREAMS and head[place + 6] & 0xC0 == 0x80:

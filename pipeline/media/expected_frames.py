@@ -1,4 +1,4 @@
-"""The pictures that are still to come, known from their packets before the decoder returns or loses them."""
+"""Pictures still expected, known from their packets before the decoder returns or loses them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from fractions import Fraction
 
 from pipeline.media.probe import FilmInfo
 
-# Of these, a packet may rightly give no picture: placeholders behind packed B-frames, hidden reference pictures.
+# Codecs whose packets may give no picture: placeholders after packed B-frames, hidden reference pictures.
 _UNEVEN = ("mpeg4", "msmpeg4v3", "msmpeg4v2", "msmpeg4v1", "vp8")
 _SHARE = Fraction(3, 4)
 
 
 class ExpectedFrames:
-    """Times of packets that went into the decoder and whose picture did not come out yet, sorted.
+    """Sorted times of packets passed to the decoder whose pictures it has not returned yet.
 
     Two packets less than three quarters of a frame apart may be two fields of one picture and count as one.
     """
@@ -23,11 +23,11 @@ class ExpectedFrames:
         self._is_uneven = info.codec in _UNEVEN
         self._is_suspicious = False
         self._step = 1 / info.average_rate / info.time_base if info.average_rate else Fraction(0)
-        # Where each field is a packet, as from AVCHD cameras, the packet's duration is that of a field.
+        # If each field is a packet, as from AVCHD cameras, the packet's duration is that of a field.
         self._least_step = self._step if info.is_interlaced else Fraction(0)
 
     def add(self, time: int, duration: int) -> None:
-        """Expect the picture of a packet; ``duration`` is 0 where the packet says none."""
+        """Expect the picture of a packet; ``duration`` is 0 if the packet has none."""
         insort(self._times, time)
         if duration:
             self._step = max(Fraction(duration), self._least_step)
@@ -37,7 +37,7 @@ class ExpectedFrames:
         self._is_suspicious = True
 
     def before(self, time: int) -> list[int]:
-        """Take out everything up to and with ``time``; return what was lost before it."""
+        """Remove all times up to and including ``time``; return those lost before it."""
         gone, self._times = (
             self._times[: bisect_right(self._times, time)],
             self._times[bisect_right(self._times, time) :],
@@ -45,17 +45,17 @@ class ExpectedFrames:
         return self._apart([t for t in gone if t < time], None, time)
 
     def first_after(self, time: int | None) -> int | None:
-        """Return the earliest time after ``time`` that still waits for its picture."""
+        """Return the earliest time after ``time`` that still lacks its picture."""
         place = 0 if time is None else bisect_right(self._times, time)
         return self._times[place] if place < len(self._times) else None
 
     def between(self, time: int, following: int | None) -> list[int]:
-        """Return what was lost after ``time`` and before ``following``, for None to the end of the film."""
+        """Return the times lost after ``time`` and before ``following``, for None until the end of the film."""
         stop = len(self._times) if following is None else bisect_left(self._times, following)
         return self._apart(self._times[bisect_right(self._times, time) : stop], time, following)
 
     def forget(self, time: int | None) -> None:
-        """Take out one time, which proved wrong."""
+        """Remove one time, which proved wrong."""
         if time is not None and time in self._times:
             self._times.remove(time)
 

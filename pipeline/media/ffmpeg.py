@@ -1,4 +1,4 @@
-"""The ffmpeg program, where there is one: an independent check of finished films by other code than wrote them."""
+"""The ffmpeg program, if installed: an independent check of finished films by other code than wrote them."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from typing import Any
 
 import ffmpeg
 
-# "-enc_time_base demux" is as old as this; without it, frame times come out rounded to a frame rate.
+# The oldest version with "-enc_time_base demux"; without it, frame times are rounded to a frame rate.
 _OLDEST = (6, 1)
-# Only a hang takes longer, whatever the machine.
+# Only a hang takes longer, on any machine.
 _START_SECONDS, _SECONDS_A_FRAME = 300, 2
 _MISSING_DECODER = ("decoder not found", "no decoder", "unknown decoder", "could not find codec")
 
 
 class NotCheckedError(Exception):
-    """The program cannot be asked; the message says why. This is no word about the film."""
+    """The program cannot be used; the message tells why. This says nothing about the film."""
 
 
 class RefusedError(Exception):
-    """The program could be asked and found the film at fault; the message is its own."""
+    """The program ran and found errors in the film; the message is its own."""
 
 
 @dataclass(frozen=True)
 class SeenFrames:
-    """What the program decodes: exact times in seconds, and the MD5 sum of each frame's luma, in rows, packed."""
+    """The program's output: exact times in seconds, and the MD5 sum of each frame's luma, in rows, packed."""
 
     times: tuple[Fraction, ...]
     luma: tuple[str, ...]
 
 
 def find_program() -> str:
-    """Return the path of the ffmpeg program: that of the system, else of the package imageio-ffmpeg.
+    """Return the path of the ffmpeg program: the system's, else that of the package imageio-ffmpeg.
 
     Raises `NotCheckedError` if there is none, or only one older than 6.1.
     """
@@ -49,14 +49,14 @@ def find_program() -> str:
         raise NotCheckedError("ffmpeg program not found; install FFmpeg, or autochrome-archive[ffmpeg]")
     version = _version(found)
     numbers = re.match(r"n?(\d+)\.(\d+)", version)
-    # Builds between releases carry names instead of numbers; they are taken for new.
+    # Builds between releases have names instead of numbers; they are assumed new.
     if numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST:
         raise NotCheckedError(f"ffmpeg {version} is too old; it must be 6.1 or newer")
     return found
 
 
 def see_frames(program: str, path: Path, stream: int, *, frames: int) -> SeenFrames:
-    """Let ``program`` decode stream ``stream`` of ``path``, a picture of some ``frames`` frames.
+    """Decode stream ``stream`` of ``path`` with ``program``, a picture of about ``frames`` frames.
 
     Raises `NotCheckedError` if it has no decoder for it or takes absurdly long, `RefusedError` if it finds errors.
     """
@@ -89,7 +89,7 @@ def _run(program: str, wanted: Any, frames: int) -> Sequence[str]:
     arguments = ffmpeg.compile(wanted.global_args("-hide_banner", "-nostdin", "-v", "error", "-xerror"), cmd=program)
     limit = _START_SECONDS + _SECONDS_A_FRAME * frames
     try:
-        # In a process group of its own: Ctrl-C is for us, who may want to finish this first.
+        # In a separate process group: Ctrl-C is for this process, which may finish first.
         done = subprocess.run(
             arguments, capture_output=True, text=True, errors="replace", timeout=limit, check=False, process_group=0
         )

@@ -1,4 +1,4 @@
-"""Film containers that are read, as data: FFmpeg's demuxer, usual suffixes, and how a file of the kind begins."""
+"""Supported film containers, as data: FFmpeg's demuxer, usual suffixes, and how such a file begins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _format(demuxer: str, suffixes: str, signature: bytes) -> FilmFormat:
     )
 
 
-# Still pictures and sound use the MP4 container as well; their brands are not those of films.
+# Still pictures and sound use the MP4 container too; their brands are not those of films.
 _NO_FILM = rb"(?!avif|avis|heic|heix|heim|heis|hevc|hevx|mif1|msf1|crx |jp2 |jpx |M4A |M4B |M4P |F4A |F4B )"
 _ATOMS = rb"(?:moov|mdat|wide|free|skip|pnot|styp|moof)"
 
@@ -34,7 +34,7 @@ FILM_FORMATS = (
     _format("mov", "mp4 m4v mov qt 3gp 3g2", rb".{4}(?:ftyp" + _NO_FILM + rb"|" + _ATOMS + rb")"),
     _format("matroska", "mkv webm mk3d", rb"\x1a\x45\xdf\xa3"),
     _format("avi", "avi divx", rb"RIFF.{4}AVI "),
-    # Plain packets of 188 bytes, or 192 with the time of arrival before each.
+    # Plain packets of 188 bytes, or 192 with the arrival time before each.
     _format("mpegts", "ts m2ts mts m2t tod trp", rb"(?:\x47.{187}){4}\x47|(?:.{4}\x47.{187}){4}.{4}\x47"),
     _format("mpeg", "mpg mpeg mpe vob vro mod m2p", rb"\x00\x00\x01\xba|RIFF.{4}CDXA"),
     _format("mpegvideo", "m1v m2v mpv", rb"\x00\x00\x01\xb3"),
@@ -45,7 +45,7 @@ FILM_FORMATS = (
     _format("asf", "wmv asf wm", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
     _format("flv", "flv f4v", rb"FLV\x01"),
     _format("dv", "dv dif", rb"\x1f\x07\x00[\x3f\xbf]"),
-    # The first pages are the beginnings of all streams, those of sound and a skeleton among them.
+    # The first pages start all streams, including those of sound and a skeleton.
     _format("ogg", "ogv ogm", rb"OggS.{1,2000}?(?:\x80theora|\x01video|BBCD\x00|\x80daala|OVP80)"),
     _format("gxf", "gxf", rb"\x00\x00\x00\x00\x01\xbc"),
     _format("rm", "rm rmvb", rb"\.RMF"),
@@ -57,7 +57,7 @@ FORMAT_WHITELIST = ",".join(known.demuxer for known in FILM_FORMATS)
 
 
 def begins_like_film(path: Path) -> bool:
-    """Tell by its first bytes whether the file at ``path`` is in a known container. Raises `OSError`."""
+    """Return, by its first bytes, whether the file at ``path`` is in a known container. Raises `OSError`."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     return any(known.signature.match(head) for known in FILM_FORMATS)

@@ -1,4 +1,4 @@
-"""Everything about a film that is known before its first frame is decoded."""
+"""Plan everything about a film that is known before its first frame is decoded."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class FilmPlan:
-    """A film, how its picture is written, and what becomes of its other streams.
+    """A film, how its picture is written, and how its other streams are treated.
 
-    ``notes`` say what is not kept; ``damage`` what is known to be concealed, which the reader of the frames repeats.
+    ``notes`` tell what is not kept; ``damage`` what is known to be concealed, which the reader of the frames repeats.
     """
 
     info: FilmInfo
@@ -34,8 +34,8 @@ class FilmPlan:
 def plan_film(path: Path, options: Options, *, suffix: str | None = None) -> FilmPlan:
     """Decide everything that can be decided without decoding the film at ``path``; the result ends in ``suffix``.
 
-    Reads the file once. Raises `InputError` for what makes the film unusable (under `OnDamage.FAIL` also a broken
-    structure) and `UsageError` for ``options`` that it cannot be written with.
+    Reads the file once. Raises `InputError` if the film is unusable (under `OnDamage.FAIL` also for a broken
+    structure) and `UsageError` for ``options`` with which it cannot be written.
     """
     with surveyed(path, rate=options.frame_rate) as (info, source):
         damage = Damage(path, options.on_damage)

@@ -1,4 +1,4 @@
-"""Which stream of a film is its picture, and the first picture of it, which tells what headers leave out."""
+"""Find the picture stream of a film, and its first picture, which has data that headers omit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pipeline.media.fragments import separated
 from pipeline.media.source import MAX_PIXELS, AnyPacket, bound_pixels, demux, demux_all, open_source, reporting
 
 ATTACHED = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-# Enough to tell a cover of one picture from a film where the header does not count frames.
+# Enough to distinguish a cover of one picture from a film if the header does not count frames.
 _COUNTED_PACKETS = 2000
-# What is read for the first picture is kept for the scan of all packets, unless that comes very late.
+# Packets read for the first picture are kept for the scan of all packets, unless it comes very late.
 _KEPT_BYTES = 64 << 20
 
 
 def encrypted(path: Path) -> InputError:
-    """Return the error about a film that is encrypted."""
+    """Return the error for an encrypted film."""
     return InputError(
         f"{path}: is encrypted", advice="Colour a copy without protection, or leave it out with --exclude."
     )
@@ -32,7 +32,7 @@ def encrypted(path: Path) -> InputError:
 
 @contextmanager
 def naming_cause(path: Path) -> Iterator[None]:
-    """Tell of a film that is called damaged in the block what it says of itself: protected, or a part of one."""
+    """Replace an error of damage raised in the block if the film is marked as protected, or as only a part."""
     try:
         yield
     except (UnreadableError, UnsupportedError):
@@ -50,7 +50,7 @@ def naming_cause(path: Path) -> Iterator[None]:
 
 
 def picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    """Return the stream of a film that is coloured. Raises `InputError` if there is none that can be."""
+    """Return the stream of a film to be coloured. Raises `InputError` if none can be."""
     candidates = [s for s in container.streams.video if not s.disposition & ATTACHED]
     if not candidates:
         raise UnsupportedError(
@@ -71,7 +71,7 @@ def picture_stream(path: Path, container: av.container.InputContainer) -> av.Vid
 
 
 def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream]:
-    """Return those of ``candidates`` with the most frames: others may be covers that nobody marked."""
+    """Return the ``candidates`` with the most frames: others may be unmarked covers."""
     counts = {stream.index: stream.frames for stream in candidates}
     if len(candidates) > 1 and not all(counts.values()):
         with open_source(path) as container:
@@ -84,7 +84,7 @@ def _moving(path: Path, candidates: list[av.VideoStream]) -> list[av.VideoStream
 def first_picture(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream
 ) -> tuple[av.VideoFrame, list[AnyPacket] | None]:
-    """Return the first picture of ``stream``, and the packets of all streams up to it, None if too many to keep.
+    """Return the first picture of ``stream``, and the packets of all streams up to it (None if too many to keep).
 
     Raises `InputError`, or the errors of FFmpeg and of the disk.
     """
@@ -98,7 +98,7 @@ def first_picture(
             packets.append(packet)
         else:
             packets = None
-        # Empty packets, which end a stream, carry its number nowhere else.
+        # Empty packets, which end a stream, have its number nowhere else.
         if packet.stream is not stream:
             continue
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
@@ -107,7 +107,7 @@ def first_picture(
             for picture in packet.decode():
                 return picture, packets
         except av.FFmpegError as error:
-            # Whether damage at the start ends the film is for the reader of all frames to say.
+            # The reader of all frames decides whether damage at the start ends the film.
             first_error = first_error or error
     if first_error is not None:
         raise first_error

@@ -1,6 +1,6 @@
-"""Films in fragments, as they are streamed: header and fragments may lie in files of their own (ISO/IEC 14496-12, 8.8).
+"""Fragmented films, as used in streaming: header and fragments may be separate files (ISO/IEC 14496-12, 8.8).
 
-FFmpeg calls each of them damaged, or a film without pictures.
+FFmpeg reports each of them as damaged, or as a film without pictures.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import BinaryIO
 
 from pipeline.errors import InputError
 
-# Boxes at the top of a file, and within its header the one that says that fragments follow.
+# Boxes at the top level of a file, and the one in its header that announces fragments.
 _HEADER, _FRAGMENT, _FOLLOWED = b"moov", b"moof", b"mvex"
 _MOST_BOXES = 1000
 _JOINED = "Join header and fragments in their order (cat init.mp4 1.m4s 2.m4s > film.mp4), and colour that."
 
 
 def separated(path: Path) -> InputError | None:
-    """Return the error about a file that is the header of a film in fragments, or fragments without it; None otherwise.
+    """Return the error for a file that is only the header of a fragmented film, or only fragments; None otherwise.
 
     Raises `OSError`.
     """
@@ -34,7 +34,7 @@ def separated(path: Path) -> InputError | None:
 
 
 def _boxes(file: BinaryIO, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the type of each box between two places, and where its contents begin and end."""
+    """Yield the type of each box between two positions, and where its contents begin and end."""
     for _ in range(_MOST_BOXES):
         file.seek(place)
         head = file.read(16)

@@ -1,4 +1,4 @@
-"""What a decoded picture says of itself that PyAV does not show plainly: its first field, its turn for display."""
+"""Properties of decoded pictures that PyAV does not expose directly: first field, and rotation for display."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import av
 import av.filter
 from av.buffer import Buffer
 
-# FFmpeg's numbers. The second of each is what QuickTime writes: it names the field that is coded first, which cameras
-# also show first.
+# FFmpeg's numbers. The second of each is written by QuickTime: it names the field coded first, which cameras also
+# show first.
 TOP_FIRST, BOTTOM_FIRST = (2, 4), (3, 5)
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 
 def field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:
-    """Return FFmpeg's number: the container's word, or the picture's where they disagree, for players go by that."""
+    """Return FFmpeg's number: the container's, or if they disagree the picture's, because players follow that."""
     said: int = stream.codec_context.field_order
     if not picture.interlaced_frame:
         return said
@@ -27,7 +27,7 @@ def field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:
 
 
 def with_first_field(picture: av.VideoFrame, *, bottom: bool) -> av.VideoFrame:
-    """Return ``picture`` as one of two fields, of which the one at the ``bottom`` or the other comes first."""
+    """Return ``picture`` marked as two fields, with the one at the ``bottom`` or the other first."""
     marked = _filtered(picture, "setfield", "bff" if bottom else "tff")
     assert marked is not None
     marked.pts, marked.time_base, marked.duration = picture.pts, picture.time_base, picture.duration
@@ -35,7 +35,7 @@ def with_first_field(picture: av.VideoFrame, *, bottom: bool) -> av.VideoFrame:
 
 
 def known_side_data(picture: av.VideoFrame) -> av.VideoFrame:
-    """Return ``picture`` without side data that PyAV has no name for: with one such kind, it shows none at all."""
+    """Return ``picture`` without side data unknown to PyAV, which shows none at all if one kind is unknown."""
     while True:
         try:
             len(picture.side_data)
@@ -50,9 +50,9 @@ def known_side_data(picture: av.VideoFrame) -> av.VideoFrame:
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    """Return the nine raw integers that turn or mirror ``picture`` for display (ISO/IEC 14496-12, 8.3.2), if any do.
+    """Return the nine raw integers that rotate or mirror ``picture`` for display (ISO/IEC 14496-12, 8.3.2), if any.
 
-    All its side data must be of kinds that PyAV knows.
+    PyAV must know all kinds of its side data.
     """
     try:
         data: Buffer = picture.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # stub lists one key
@@ -63,7 +63,7 @@ def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
 
 
 def rotation(matrix: tuple[int, ...] | None) -> int:
-    """Return by how many degrees ``matrix`` turns counter-clockwise, after mirroring left to right if it mirrors."""
+    """Return the counter-clockwise rotation by ``matrix`` in degrees, after mirroring left to right if it mirrors."""
     if matrix is None:
         return 0
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
@@ -72,7 +72,7 @@ def rotation(matrix: tuple[int, ...] | None) -> int:
 
 
 def _filtered(picture: av.VideoFrame, name: str, options: str) -> av.VideoFrame | None:
-    """Return what the FFmpeg filter ``name`` makes of ``picture``; None if it lets nothing through."""
+    """Return the output of the FFmpeg filter ``name`` for ``picture``; None if there is none."""
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 25)

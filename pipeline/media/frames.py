@@ -23,7 +23,7 @@ _STRIP = 64
 
 @dataclass(frozen=True)
 class Timestamp:
-    """When a frame is shown: ``pts`` and ``duration`` count ``time_base`` seconds; a ``duration`` of 0 is unknown."""
+    """The display time of a frame: ``pts`` and ``duration`` count ``time_base`` seconds; ``duration`` 0 is unknown."""
 
     pts: int
     time_base: Fraction
@@ -51,10 +51,10 @@ class PaintArea:
 class Frame:
     """A decoded picture in the pixel format of the film to be written, its luma final, its chroma still to be written.
 
-    Where source and target format are the same, it is the decoder's own picture. Otherwise a new one is made that
-    carries every property of the old (interlacing, captions, tags) and its luma bit for bit, shifted left where the
-    target is deeper. Of red, green and blue, luma and chroma are computed once, full range, and rounded to the nearest
-    code: where the three are equal, luma is that code, exactly.
+    If source and target format are the same, it is the decoder's own picture. Otherwise a new one is made that has
+    every property of the old (interlacing, captions, tags) and its luma bit for bit, shifted left if the target is
+    deeper. From red, green and blue, luma and chroma are computed once, full range, and rounded to the nearest code:
+    if the three are equal, luma is exactly that code.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class Frame:
         target: PixelFormat,
         luma_weights: tuple[float, float] | None = None,
     ) -> None:
-        """Take over ``picture``, which is in format ``source``; nobody else may use it afterwards.
+        """Take ownership of ``picture``, in format ``source``; no other code may use it afterwards.
 
-        ``luma_weights`` are those of red and blue (Kr, Kb), for RGB; `ValueError` if it needs them and has none.
+        ``luma_weights`` are those of red and blue (Kr, Kb), for RGB; `ValueError` if needed and missing.
         """
         if source.is_rgb:
             if luma_weights is None:
@@ -76,7 +76,7 @@ class Frame:
             picture = _from_rgb(picture, source, luma_weights)
             source = pixel_format(picture.format.name)
         if source.name == target.name:
-            # At once and not in `paint`: a copy made later would leave `luma` looking at freed memory.
+            # Here and not in `paint`: a copy made later would leave `luma` pointing to freed memory.
             picture.make_writable()
         else:
             picture = _in_format(picture, source, target)
@@ -99,15 +99,15 @@ class Frame:
 
     @property
     def is_interlaced(self) -> bool:
-        """True when the even and odd lines are two fields, taken one after the other."""
+        """True if the even and odd lines are two fields, taken one after the other."""
         return self._picture.interlaced_frame
 
     @property
     def paint_areas(self) -> tuple[PaintArea, ...]:
-        """What is painted together: the two fields of an interlaced picture, otherwise the whole of it.
+        """Areas whose chroma is written together: the two fields of an interlaced picture, otherwise all of it.
 
-        With fewer chroma lines than lines, those of an interlaced picture belong to the fields in turn
-        (ITU-T H.262, 6.1.1): painting them from both would show the colour of one field in the other.
+        If there are fewer chroma lines than lines, those of an interlaced picture belong to the fields alternately
+        (ITU-T H.262, 6.1.1): writing them from both would show the colour of one field in the other.
         """
         rows, columns = self.chroma_shape
         step = -(-self.luma.shape[0] // rows)
@@ -123,7 +123,7 @@ class Frame:
     def paint(self, cb: Plane, cr: Plane, lines: slice = slice(None)) -> None:
         """Write ``lines`` of both chroma planes, by default all: codes in the dtype of `luma`.
 
-        Raises `ValueError` for a shape or dtype that does not fit.
+        Raises `ValueError` for a wrong shape or dtype.
         """
         for index, codes in ((1, cb), (2, cr)):
             plane = _samples(self._picture, index, writable=True)[lines]
@@ -138,25 +138,25 @@ class Frame:
 
     @property
     def chroma(self) -> tuple[Plane, Plane]:
-        """Cb and Cr as they are, read-only: the source's own until painted, and without any colour if it is grey."""
+        """Current Cb and Cr, read-only: the source's own until written, and without any colour if it is grey."""
         return _samples(self._picture, 1, writable=False), _samples(self._picture, 2, writable=False)
 
     @property
     def unpainted(self) -> av.VideoFrame:
-        """The picture for what comes before painting; the frame must not be used afterwards."""
+        """The picture for processing before `paint`; the frame must not be used afterwards."""
         return self._picture
 
     @property
     def picture(self) -> av.VideoFrame:
-        """The picture for the encoder. Raises `ValueError` if some of it was never painted."""
+        """The picture for the encoder. Raises `ValueError` if any chroma was never written."""
         if self._written_lines < self.chroma_shape[0]:
             raise ValueError("a frame without painted chroma must not be written")
         return self._picture
 
 
 def _in_format(picture: av.VideoFrame, source: PixelFormat, target: PixelFormat) -> av.VideoFrame:
-    # PyAV has no other way to make a picture that keeps field order, captions and the rest. What swscale writes into
-    # the planes does not matter: luma is copied over it here, chroma is painted over it later.
+    # PyAV has no other way to make a picture that keeps field order, captions and the rest. The planes that swscale
+    # writes do not matter: luma is overwritten here, chroma later.
     result = picture.reformat(
         format=target.name, src_color_range=picture.color_range, dst_color_range=picture.color_range, threads=1
     )
@@ -188,10 +188,10 @@ def _from_rgb(picture: av.VideoFrame, source: PixelFormat, weights: tuple[float,
 def _matrixed(
     red: Plane, green: Plane, blue: Plane, weights: tuple[float, float], bits: int
 ) -> tuple[_F32, _F32, _F32]:
-    """Return whole numbers of luma, Cb and Cr."""
+    """Return luma, Cb and Cr as whole numbers."""
     base = green.astype(np.float32)
     red_above, blue_above = red - base, blue - base
-    # In this form, equal red, green and blue give exactly that code, whatever the weights round to.
+    # In this form, equal red, green and blue give exactly that code, however the weights are rounded.
     above = np.float32(weights[0]) * red_above + np.float32(weights[1]) * blue_above
     chroma = []
     for part, weight in ((blue_above, weights[1]), (red_above, weights[0])):
@@ -219,7 +219,7 @@ def _dtype(bits: int) -> type[np.uint8 | np.uint16]:
 
 
 def _samples(picture: av.VideoFrame, index: int, *, writable: bool, first: int = 0, step: int = 1) -> npt.NDArray[Any]:
-    """Return plane ``index`` as rows and columns of its own memory; of a row, every ``step``-th from ``first``."""
+    """Return a view of plane ``index`` in rows and columns; of a row, every ``step``-th sample from ``first``."""
     plane = picture.planes[index]
     width = picture.width if index == 0 else plane.width
     dtype = np.dtype(np.uint8 if picture.format.components[0].bits == 8 else np.uint16)

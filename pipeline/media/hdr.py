@@ -1,4 +1,4 @@
-"""What a film says of the display it was graded on (SMPTE ST 2086) and of its brightest pictures (CTA-861.3)."""
+"""Metadata on the display a film was graded on (SMPTE ST 2086) and on its brightest pictures (CTA-861.3)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOST = {
     "AMBIENT_VIEWING_ENVIRONMENT": "the description of the ambient viewing environment",
     "ICC_PROFILE": "the ICC profile",
 }
-# FFmpeg's AVStereo3DType: none, and those whose two views are pictures of their own, unknown ones among them.
+# FFmpeg's AVStereo3DType: none, and those whose two views are separate pictures, including unknown ones.
 _FLAT, _TWO_PICTURES = 0, (3, 8)
 _FIRST_VIEW = "; of two views in one stream the first is written"
 _LIGHT = struct.Struct("=2I")
@@ -31,11 +31,11 @@ _LUMINANCE_UNIT = Fraction(1, 10_000)
 
 @dataclass(frozen=True, kw_only=True)
 class Hdr:
-    """The two kinds of static HDR metadata, None where the film says nothing.
+    """The two kinds of static HDR metadata, None if the film has none.
 
     ``mastering``: x and y of red, green, blue and white in units of 1/50,000, then the highest and the lowest luminance
-    in units of 1/10,000 cd/m2. ``light``: MaxCLL and MaxFALL in cd/m2. ``lost`` names what no result holds: metadata
-    that change from picture to picture, and marks of other kinds of pictures. True if one of the two is there.
+    in units of 1/10,000 cd/m2. ``light``: MaxCLL and MaxFALL in cd/m2. ``lost`` names data that no result holds:
+    metadata that change from picture to picture, and marks of other picture types. True if either kind is present.
     """
 
     mastering: tuple[int, ...] | None = None
@@ -43,11 +43,11 @@ class Hdr:
     lost: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether the film says anything."""
+        """Whether the film has any."""
         return self.mastering is not None or self.light is not None
 
     def mastering_text(self, *, in_units: bool = False) -> str:
-        """Return the mastering display as encoders take it: ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``.
+        """Return the mastering display in encoder syntax: ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``.
 
         ``in_units`` gives chromaticities themselves and cd/m2, instead of whole multiples of fractions.
         """
@@ -62,7 +62,7 @@ class Hdr:
 
 
 def read_hdr(picture: av.VideoFrame) -> Hdr:
-    """Return what the side data of ``picture`` say, which must be of kinds that PyAV knows."""
+    """Return the metadata in the side data of ``picture``, all of which PyAV must know."""
     found = {kind: data for kind in _LOST if (data := _side_data(picture, kind))}
     stereo = struct.unpack("=i", found["STEREO3D"][:4])[0] if "STEREO3D" in found else _FLAT
     if stereo == _FLAT:

@@ -1,8 +1,8 @@
 """Give a finished Matroska file its display size.
 
 FFmpeg's muxer writes the sample aspect ratio of a stream only from a field that PyAV cannot set, and FFV1 and AV1 have
-no second place for it. So the track's name is written with padding behind it, and the padding is exchanged for
-DisplayWidth and DisplayHeight (RFC 9559, 5.1.4.1.28) afterwards; no other byte of the file moves.
+no other place for it. So the track's name is written with padding after it, and the padding is later replaced by
+DisplayWidth and DisplayHeight (RFC 9559, 5.1.4.1.28); no other byte of the file moves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VIDEO_TRACK = 1
 
 
 class _Element(NamedTuple):
-    """An element; ``length`` is how many bytes its size takes, which may be more than it needs."""
+    """An element; ``length`` is the number of bytes of its size field, which may be more than necessary."""
 
     name: bytes
     body: bytes
@@ -36,7 +36,7 @@ class _Element(NamedTuple):
 
 
 def set_display_size(path: Path, *, width: int, height: int, sample_aspect_ratio: Fraction) -> None:
-    """Write the display size of the first track, whose name ends in `PADDING`, and take the padding away.
+    """Write the display size of the first track, whose name ends in `PADDING`, and remove the padding.
 
     Raises `ValueError` if ``path`` is not such a file.
     """
@@ -93,7 +93,7 @@ def _video(video: _Element, display: tuple[int, int, int]) -> _Element:
 
 
 def _find_tracks(file: BinaryIO) -> tuple[int, int]:
-    """Return where the contents of Tracks start, and their size."""
+    """Return the start and size of the contents of Tracks."""
     while header := _header(file):
         name, size = header
         if name == _TRACKS:

@@ -1,24 +1,23 @@
-"""The clocks of MPEG program and transport streams: where parts were joined, and where the film begins.
+"""Follow the clocks of MPEG program and transport streams: where parts were joined, and where the film begins.
 
-Parts that were recorded one after the other and joined as files each have a clock of their own. Every stream is
-followed by itself; where it jumps, a new epoch begins, which the other streams reach a few packets earlier or later.
+Parts that were recorded one after another and joined as files each have their own clock. Every stream is followed
+separately; at a jump a new epoch begins, which the other streams reach a few packets earlier or later.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# In seconds. Decoding times never step back; the rest allows for rounding.
+# In seconds. Decoding times never go back; the tolerance is for rounding.
 _BACKWARD = 0.1
-# A pause this long in one stream, while the others stand still as well, is a change of clock: the ffmpeg program's
-# limit.
+# A pause this long in one stream, while the others pause as well, is a change of clock: the ffmpeg program's limit.
 _FORWARD = 10.0
 _TOGETHER = 5.0
 
 
 @dataclass
 class _Span:
-    """What one stream has in one epoch, in the units of the clock: ``start`` and ``end`` of display."""
+    """The extent of one stream in one epoch, in clock units: ``start`` and ``end`` of display."""
 
     number: int
     start: int
@@ -45,7 +44,7 @@ class MpegClock:
         self._tracks: dict[int, _Track] = {}
 
     def add(self, index: int, *, pts: int | None, dts: int | None, duration: int, is_continuous: bool) -> None:
-        """Take in the next packet of stream ``index``; sound and picture are continuous, subtitles are not."""
+        """Add the next packet of stream ``index``; sound and picture are continuous, subtitles are not."""
         track = self._tracks.setdefault(index, _Track(is_continuous))
         number = track.count
         track.count += 1
@@ -82,13 +81,13 @@ class MpegClock:
 
     @property
     def joints(self) -> int:
-        """How many times the clock jumps."""
+        """Number of clock jumps."""
         return len(self._provisional) - 1
 
     def offsets(self) -> dict[int, tuple[tuple[int, int], ...]]:
-        """Return for each stream the first packet of each epoch and what makes the epochs follow each other.
+        """Return for each stream the first packet of each epoch and the offset that makes epochs consecutive.
 
-        All streams of an epoch are moved alike, by so much that none of them overlaps its part in the one before.
+        All streams of an epoch have the same offset, so large that none of them overlaps its part in the previous one.
         """
         moves = [0]
         for epoch in range(1, len(self._provisional)):
@@ -104,6 +103,6 @@ class MpegClock:
         }
 
     def start(self) -> int | None:
-        """Return when the first packet of all is shown; None if no packet has a time."""
+        """Return when the very first packet is shown; None if no packet has a time."""
         starts = [track.spans[min(track.spans)].start for track in self._tracks.values() if track.spans]
         return min(starts, default=None)

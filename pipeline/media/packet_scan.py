@@ -55,7 +55,7 @@ _FARTHEST_CROSSING = 16
 
 @contextmanager
 def surveyed(path: Path, *, rate: Fraction | None = None) -> Iterator[tuple[FilmInfo, av.container.InputContainer]]:
-    """Yield the film at ``path`` described after reading all its packets once; and still open, read to the end.
+    """Yield a description of the film at ``path`` from one pass over its packets, and the open file, read to its end.
 
     Adds data from the packets to the result of `probe`. A damaged file is read as far as possible: the reader of the
     frames decides how to treat damage. Raises `InputError` like `probe`, and if the film is encrypted.
@@ -151,7 +151,7 @@ class _Scan:
             self._sizes[found[:2]] += 1
             self._aspects.setdefault(found[2], len(self._pts) - 1)
 
-    # What follows from it ------------------------------------------------------------------------------------------
+    # Conclusions ---------------------------------------------------------------------------------------------------
 
     def completed(self, info: FilmInfo) -> FilmInfo:
         """Return ``info`` with everything that was found."""

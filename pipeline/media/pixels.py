@@ -1,4 +1,4 @@
-"""Pixel formats as facts: depth, chroma layout, and where the luma samples, or red, green and blue, lie."""
+"""Pixel formats as data: depth, chroma layout, and positions of the luma samples, or red, green and blue."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PACKED_RGB = re.compile(r"([rgba0]{3,4}?)(24|32|48|64)?(le|be)?")
 
 @dataclass(frozen=True, kw_only=True)
 class PixelFormat:
-    """A pixel format whose luma this program can read, or make from red, green and blue.
+    """A pixel format whose luma this program can read, or compute from red, green and blue.
 
     ``layout`` is the chroma layout ("4:2:0", ... or "grey"; "4:4:4" for RGB), ``bits`` the depth. Luma sample ``n`` of
     a row is sample ``luma_offset + n * luma_step`` of that row in plane 0, one or two bytes wide. ``rgb`` holds, for
     red, green and blue in turn, the plane, the first sample and the distance to the next; it is empty for formats with
-    luma and for palettes. ``expands`` marks RGB of fewer than 8 bits a colour, which is read as 8 bits:
+    luma and for palettes. ``expands`` marks RGB of fewer than 8 bits per colour, read as 8 bits:
     FFmpeg widens it without loss by repeating the highest bits.
     """
 
@@ -44,17 +44,17 @@ class PixelFormat:
 
     @property
     def is_grey(self) -> bool:
-        """True when there are no chroma planes."""
+        """True if there are no chroma planes."""
         return self.layout == GREY
 
     @property
     def is_rgb(self) -> bool:
-        """True when luma has to be made from red, green and blue."""
+        """True if luma is computed from red, green and blue."""
         return bool(self.rgb) or self.name == PALETTE
 
 
 def pixel_format(name: str) -> PixelFormat:
-    """Return the facts of the FFmpeg pixel format ``name``. Raises `ValueError` for those this program cannot read."""
+    """Return data on the FFmpeg pixel format ``name``. Raises `ValueError` for those this program cannot read."""
     known = av.VideoFormat(name, 64, 64)
     components = known.components
     first = components[0]

@@ -1,4 +1,4 @@
-"""What was read from a source, counted while it is read once."""
+"""Log the data read from a source, in the one pass that reads it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LumaDigest:
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, luma: Plane) -> None:
-        """Take in the codes of one plane, (H, W), row by row."""
+        """Add the codes of one plane, (H, W), row by row."""
         self._hash.update(np.ascontiguousarray(luma).data)
 
     def hexdigest(self) -> str:
@@ -35,14 +35,14 @@ class LumaDigest:
 
 
 class LumaSamples:
-    """Copies of the luma of a few frames, at most 4 and 64 MB of them, spread evenly over a film of unknown length."""
+    """Copies of the luma of a few frames, at most 4 and 64 MB in all, spread evenly over a film of unknown length."""
 
     def __init__(self) -> None:
         self._stride = 1
         self._planes: dict[int, Plane] = {}
 
     def add(self, number: int, luma: Plane) -> None:
-        """Take in the luma of frame ``number``, (H, W), or pass over it."""
+        """Add the luma of frame ``number``, (H, W), or skip it."""
         if (number + 1) % self._stride:
             return
         most = max(1, min(_SAMPLES, _SAMPLE_BYTES // luma.nbytes))
@@ -58,10 +58,10 @@ class LumaSamples:
 
 
 class ReadLog:
-    """The times of all frames, eight bytes each, and what their luma is to be compared by.
+    """The times of all frames, eight bytes each, and data to compare their luma with.
 
-    With ``luma`` that is a fingerprint of every sample, otherwise a few frames whole. ``notes`` are what the reader of
-    the film reports at its end.
+    With ``luma`` this is a fingerprint of every sample, otherwise a few whole frames. ``notes`` are reported by the
+    reader of the film at its end.
     """
 
     def __init__(self, *, luma: bool) -> None:
@@ -73,7 +73,7 @@ class ReadLog:
 
     @property
     def frames(self) -> int:
-        """How many frames were counted."""
+        """Number of frames counted."""
         return len(self.times)
 
     def add(self, frame: Frame) -> None:
@@ -86,7 +86,7 @@ class ReadLog:
         self.last_duration = frame.timestamp.duration
 
     def pauses(self, time_base: Fraction) -> tuple[Note, ...]:
-        """Return a note if an otherwise regular film lacks frames somewhere: nobody can tell a pause from a loss."""
+        """Return a note if frames are missing in an otherwise regular film: a pause looks like a loss."""
         steps = np.diff(np.array(self.times, np.int64))
         if len(steps) < 8:
             return ()
@@ -102,7 +102,7 @@ class ReadLog:
 
 
 def adts_header(data: bytes) -> int:
-    """Return the length of the header before a packet of AAC (ADTS, ISO/IEC 13818-7, 6.2), 0 if it has none."""
+    """Return the length of the header of an AAC packet (ADTS, ISO/IEC 13818-7, 6.2), 0 if it has none."""
     if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
         return 0
     length = (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
@@ -110,9 +110,9 @@ def adts_header(data: bytes) -> int:
 
 
 class PacketLog:
-    """The packets of one stream: their number, a fingerprint of their contents in a row, and their times.
+    """The packets of one stream: their number, a fingerprint of their joined contents, and their times.
 
-    Containers cut uncompressed sound into packets as they like; its bytes in a row stay the same.
+    Containers may divide uncompressed sound into any packets; its joined bytes stay the same.
     """
 
     def __init__(self) -> None:
@@ -122,11 +122,11 @@ class PacketLog:
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, packet: Packet[Any], *, codec: str) -> None:
-        """Count ``packet``, whose stream is coded with ``codec``; empty ones carry no content and do not count."""
+        """Count ``packet``, whose stream is coded with ``codec``; empty ones have no content and do not count."""
         if not packet.size:
             return
         data = bytes(packet)
-        # Transport streams put a header before every packet, other containers keep it once.
+        # Transport streams put a header before every packet, other containers store it once.
         self._hash.update(data[adts_header(data) :] if codec == "aac" else data)
         self.count += 1
         self.times.append(_NO_TIME if packet.pts is None else packet.pts)
@@ -137,6 +137,6 @@ class PacketLog:
         return self._hash.hexdigest()
 
     def seconds(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Return the times of all packets in seconds; NaN where a packet has none."""
+        """Return the times of all packets in seconds; NaN for a packet without one."""
         times = np.array(self.times, np.int64)
         return np.where(times == _NO_TIME, np.nan, times * float(self.time_base))

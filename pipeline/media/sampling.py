@@ -1,4 +1,4 @@
-"""A few frames from all over a film, for what must be known of the whole before the first is written."""
+"""Sample a few frames from all over a film, for data needed before the first frame is written."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
 from pipeline.media.probe import FilmInfo, open_picture
 
-# Seconds before a moment where a second search begins: key frames of most films are nearer to each other.
+# Seconds before a moment where a second search begins: key frames of most films are closer together.
 _LEAD = 10
 
 
 def sampled(
     info: FilmInfo, target: PixelFormat, *, count: int, luma_weights: tuple[float, float] | None = None
 ) -> Iterator[Frame]:
-    """Yield up to ``count`` frames, spread evenly, in format ``target``; fewer where places cannot be reached.
+    """Yield up to ``count`` frames, evenly spread, in format ``target``; fewer if positions cannot be reached.
 
     ``luma_weights`` are those of `Frame`.
-    A film of unknown length, or one without seeking, yields few frames or none. Damage is left to the reading of
-    the whole film, which comes later and reports it.
+    A film of unknown length, or one without seeking, yields few frames or none. Damage is ignored here: the later
+    reading of the whole film reports it.
     """
     if not info.duration:
         return
@@ -46,10 +46,10 @@ def sampled(
 
 
 def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, None, None]:
-    """Yield decoded frames up to the end of the film, beginning with one that is shown at ``seconds`` or before.
+    """Yield decoded frames up to the end of the film, beginning with one shown at ``seconds`` or before.
 
-    Where a search lands behind that moment, as among the packets of MPEG streams, which are no key frames, another
-    begins 10 s earlier; then the film is read from its start. Raises what PyAV raises.
+    If a search lands after that moment, as at packets of MPEG streams that are not key frames, another begins
+    10 s earlier; after that the film is read from its start. Raises PyAV's errors.
     """
     wanted = int(seconds / info.time_base)
     for lead in (0, _LEAD, None) if wanted > 0 else (None,):
@@ -69,10 +69,10 @@ def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, N
 def frame_at(
     info: FilmInfo, target: PixelFormat, seconds: Fraction, *, luma_weights: tuple[float, float] | None = None
 ) -> Frame | None:
-    """Return the frame that is shown at ``seconds``, in format ``target``; None if the film has ended by then.
+    """Return the frame shown at ``seconds``, in format ``target``; None if the film has ended by then.
 
-    ``luma_weights`` are those of `Frame`. Where seeking leads astray the film is read from its start. Damage on the way
-    is left to the reading of the whole film.
+    ``luma_weights`` are those of `Frame`. If seeking fails, the film is read from its start. Damage is ignored here:
+    the reading of the whole film reports it.
     """
     for seeks in (True, False):
         with open_picture(info) as (container, stream):
@@ -97,5 +97,5 @@ def frame_at(
 
 
 def _is_shown(last: av.VideoFrame, wanted: Fraction) -> bool:
-    """Say whether the ``last`` frame of a film is still shown at ``wanted``, in its time base."""
+    """Return whether the ``last`` frame of a film is still shown at ``wanted``, in its time base."""
     return wanted < (last.pts or 0) + max(last.duration or 0, 1)

@@ -1,4 +1,4 @@
-"""A folder of numbered pictures as one film: one file a frame, as scanners and film restoration make them."""
+"""A folder of numbered pictures as one film: one file per frame, as made by scanners and film restoration."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _DPX_RATES = (1724, 1940)
 
 @dataclass(frozen=True, kw_only=True)
 class Sequence:
-    """Numbered pictures ``folder / prefix000001suffix`` and on: ``count`` of them without a gap, from ``first``.
+    """Numbered pictures ``folder / prefix000001suffix`` and so on: ``count`` of them without gaps, from ``first``.
 
-    ``digits`` is the least width of the number; ``rate`` in frames a second, ``rate_is_assumed`` if nobody said it;
-    ``others`` are the names of the files in the folder that are not part of the film.
+    ``digits`` is the minimum width of the number; ``rate`` in frames per second, ``rate_is_assumed`` if not given;
+    ``others`` are the names of files in the folder that are not part of the film.
     """
 
     folder: Path
@@ -50,13 +50,13 @@ class Sequence:
 
     @property
     def pattern(self) -> str:
-        """The names of all pictures as FFmpeg's image2 demuxer takes them."""
+        """The names of all pictures as a pattern for FFmpeg's image2 demuxer."""
         start = str(self.folder.absolute() / self.prefix) if self.prefix else f"{self.folder.absolute()}{os.sep}"
         return f"{start.replace('%', '%%')}%0{self.digits}d{self.suffix}"
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was assumed, and what of the folder does not reach the film."""
+        """Notes on assumptions, and on files of the folder that are not in the film."""
         text = "what the headers of the pictures say beyond size, colour, frame rate and timecode is not written"
         notes = [Note(NoteKind.DROPPED, text)]
         if self.rate_is_assumed:
@@ -70,7 +70,7 @@ class Sequence:
 
 
 def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
-    """Return the one sequence of numbered pictures in ``folder``, shown ``rate`` frames a second.
+    """Return the only sequence of numbered pictures in ``folder``, at ``rate`` frames per second.
 
     Without ``rate``, the header of the first DPX picture decides, then `DEFAULT_RATE`. Raises `InputError` if there is
     no sequence or more than one, or if numbers are missing; they are named.
@@ -115,7 +115,7 @@ def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
 
 
 def parse_rate(text: str) -> Fraction:
-    """Return frames a second from ``"24"``, ``"24000/1001"`` or ``"23.976"``. Raises `UsageError` for other texts."""
+    """Parse frames per second from ``"24"``, ``"24000/1001"`` or ``"23.976"``. Raises `UsageError` for other text."""
     try:
         rate = _exact(Fraction(text))
     except (ValueError, ZeroDivisionError):
@@ -149,7 +149,7 @@ def _groups(folder: Path) -> tuple[dict[tuple[str, str], list[str]], list[str]]:
 
 
 def _run(folder: Path, prefix: str, suffix: str, texts: list[str]) -> tuple[int, int, int]:
-    """Return first number, count and least number of digits; raise `InputError` unless they run without a gap."""
+    """Return first number, count and minimum number of digits; raise `InputError` if there are gaps."""
     digits = min(map(len, texts))
     numbers = sorted(map(int, texts))
     first, last = numbers[0], numbers[-1]
@@ -179,7 +179,7 @@ def _named(gaps: list[tuple[int, int]], prefix: str, digits: int, suffix: str) -
 
 
 def _dpx_rate(path: Path) -> Fraction | None:
-    """Return the frame rate that the header of a DPX file says; None if it says none, or is no such header."""
+    """Return the frame rate in the header of a DPX file; None if it has none, or is not such a header."""
     if path.suffix.lower() != ".dpx":
         return None
     try:
@@ -202,7 +202,7 @@ def _dpx_rate(path: Path) -> Fraction | None:
 
 
 def _exact(rate: Fraction) -> Fraction:
-    """Return the rate of television that was meant by its usual short form: 24000/1001 for 23.976, 23.98 or 23.97."""
+    """Return the exact television rate for its usual short form: 24000/1001 for 23.976, 23.98 or 23.97."""
     whole = round(rate)
     television = Fraction(1000 * whole, 1001)
     return television if rate.denominator > 1 and abs(rate - television) < Fraction(1, 100) else rate

@@ -1,4 +1,4 @@
-"""Text in the tags of a finished film that turned out otherwise, replaced where it is."""
+"""Replace, in place, text in the tags of a finished film that proved wrong."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def replace_tag_text(film: Path, text: str, other: str) -> None:
-    """Put ``other`` in place of ``text`` in the tags of ``film``, filled with spaces to the same number of bytes.
+    """Replace ``text`` in the tags of ``film`` by ``other``, padded with spaces to the same number of bytes.
 
-    Containers state the size of a text beside it, and QuickTime has some texts twice. ``text`` must be long enough to
-    stand nowhere else. Raises ValueError if ``other`` is longer, or ``text`` is not there.
+    Containers store the size of a text beside it, and QuickTime stores some texts twice. ``text`` must be long enough
+    to occur nowhere else. Raises ValueError if ``other`` is longer, or ``text`` is not found.
     """
     old, new = text.encode(), other.encode()
     if len(new) > len(old):

@@ -1,4 +1,4 @@
-"""The timecode track of QuickTime and MP4: FFmpeg tells its first number, not how many it counts a second."""
+"""Read the timecode track of QuickTime and MP4: FFmpeg gives its first number, not its numbers per second."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipeline.media.structure import boxes
 
 _LARGEST_HEADER = 64 << 20
 # A sample description (QuickTime File Format, "Timecode Sample Description"): size, name, 6 bytes of zero, an index,
-# 4 bytes of zero, flags, time scale, duration of a frame, numbers a second.
+# 4 bytes of zero, flags, time scale, duration of a frame, numbers per second.
 _DESCRIPTION = re.compile(rb"tmcd\0{6}..\0{4}.{4}(.{4})(.{4})(.)", re.DOTALL)
 
 
 def timecode_numbers(path: Path) -> int | None:
-    """Return how many numbers a second the timecode of a QuickTime or MP4 file counts; None if there is none.
+    """Return the numbers per second of the timecode in a QuickTime or MP4 file; None if it has none.
 
-    Raises `InputError` if the disk refuses.
+    Raises `InputError` if the disk fails.
     """
     try:
         with path.open("rb") as file:

@@ -70,7 +70,7 @@ class FilmWriter:
     Leaving the block without `finish` abandons the file: threads end, handles are closed, and the caller has to remove
     what was written. ``final`` is the name that errors mention. ``colors`` are the tags to write, if they differ from
     the source's; ``metadata`` is added to the film's; ``on_damage`` is for the streams beside the picture. Raises
-    `OutputError` if encoder or disk fail.
+    `OutputError` if the encoder or the disk fails.
     """
 
     def __init__(

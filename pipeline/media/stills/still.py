@@ -86,11 +86,10 @@ class Still:
     ``luma``: (H, W), uint8 or uint16, full range, in the pixel order of the file: ``orientation`` (EXIF, 1 to 8) is
     not applied, and stays in the file. ``bits`` is 8 or 16. ``alpha`` has the shape and dtype of ``luma``, or is None;
     several extra samples, which TIFF may have, are (H, W, n).
-    ``chroma`` is the source's own, small: BT.601 Cb and Cr, (2, h, w) of at most 256 pixels a side, -0.5..0.5; None
-    for a file of grey samples. ``is_bilevel``: there are no samples but black and white. ``further`` holds the other
-    pages of a file of several. ``own_rgb`` decodes the source's own R, G and B, (H, W, 3), where the result has
-    another format.
-    ``carried`` is for the format that writes the result alone (`carried_as`): what it needs beside all this.
+    ``chroma`` is the source's own, small: BT.601 Cb and Cr, (2, h, w) of at most 256 pixels per side, -0.5..0.5; None
+    for a file of grey samples. ``is_bilevel``: all samples are black or white. ``further`` holds the other pages of a
+    multi-page file. ``own_rgb`` decodes the source's own R, G and B, (H, W, 3), if the result has another format.
+    ``carried`` is only for the format that writes the result (`carried_as`): all further data that it needs.
     """
 
     path: Path

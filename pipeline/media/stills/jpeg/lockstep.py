@@ -1,13 +1,13 @@
 """Follow the Huffman codes of a scan at thousands of places at once.
 
-Where a code begins is known only when all before it are. But JPEG's codes synchronise themselves: a reader that
-begins anywhere soon begins its codes, and its blocks, where any other does (A. Weissenberger and B. Schmidt,
-"Accelerating JPEG Decompression on GPUs", HiPC 2021, who also describe the rounds below). So the data is cut into
-chunks, each with a reader that starts some way before it with a guess. All advance in lockstep, by table look-up alone.
+The start of a code is known only if all codes before it are. But JPEG's codes are self-synchronising: a reader that
+begins anywhere soon has the same starts of codes and blocks as any other (A. Weissenberger and B. Schmidt,
+"Accelerating JPEG Decompression on GPUs", HiPC 2021, who also describe the rounds below). So the data is divided into
+chunks, each with a reader that starts some way before it with a guess. All advance in lockstep, only by table look-up.
 
-Readers are automata: the same state at the same bit means the same way ever after. So a chunk is right where its reader
-entered it in the very state in which a reader that is right left the chunk before. Others are read again from there.
-Flat areas hardly synchronise, nor does noise whose blocks all are full: what stays wrong is read chunk by chunk.
+Readers are automata: the same state at the same bit means the same path from there on. So a chunk is correct if its
+reader entered it in the same state in which a correct reader left the previous chunk. Others are read again from there.
+Flat areas hardly synchronise, nor does noise whose blocks are all full: what stays wrong is read chunk by chunk.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pipeline.media.stills.jpeg.bits import counted, sixteen_bits
 from pipeline.media.stills.jpeg.huffman import END_OF_BLOCK, chained_steps
 from pipeline.media.stills.jpeg.walk import Blocks, BlockTables, Intervals, blocks_between
 
-# Rounds of reading wrong chunks again in lockstep, and for how many it is faster than to read them in turn.
+# Rounds of reading wrong chunks again in lockstep, and for how many this is faster than reading them in turn.
 _ROUNDS = 3
 _MANY = 64
-# Steps until readers that have arrived are taken out.
+# Steps until finished readers are removed.
 _STEPS = 32
 
-# A reader's state is the place in the MCU times _PLACE, and the coefficients of the block so far: 0 to 63, or _LOST
-# instead of 0 behind codes that no sound data has. Sums of coefficients stay below _PLACE.
+# A reader's state is the place in the MCU times _PLACE, plus the coefficients of the block so far: 0 to 63, or _LOST
+# instead of 0 after codes that never occur in sound data. Sums of coefficients stay below _PLACE.
 _PLACE = 1024
 _LOST = 512
 # Blocks with fewer coefficients than this have room for several codes at once, of up to 64 - _NEARLY coefficients.
@@ -39,11 +39,11 @@ _NEARLY = 48
 
 @dataclass(frozen=True)
 class Chunking:
-    """How coded data is divided among readers: ``bits`` to each, a ``run_up`` in bits before these.
+    """How coded data is divided among readers: ``bits`` for each, preceded by a ``run_up`` in bits.
 
-    In grainy photographs of 12 megapixels and quality 92, 99.8 % of the readers had synchronised after 512 bits where
-    it was grey, 82 % after 2,048 where it was 4:2:0. A run-up of 1,024 was the quickest over both. Of readers that
-    advance ``together``, there are enough that NumPy's calls cost little, few enough that they stay in the cache.
+    In grainy photographs of 12 megapixels and quality 92, 99.8 % of the readers had synchronised after 512 bits in
+    grey, 82 % after 2,048 in 4:2:0. A run-up of 1,024 was the fastest over both. The number of readers that advance
+    ``together`` is large enough that NumPy's calls cost little, and small enough that they stay in the cache.
     """
 
     bits: int = 8192
@@ -87,7 +87,7 @@ def walk_in_lockstep(
     places: Sequence[BlockTables],
     chunking: Chunking = _CHUNKING,
 ) -> Blocks | None:
-    """Find the blocks that following the codes in turn would find; ``places`` are those of an MCU.
+    """Find the same blocks as by following the codes in turn; ``places`` are those of an MCU.
 
     None for damaged data. Raises `DamagedJpegError` for impossible tables.
     """
@@ -97,7 +97,7 @@ def walk_in_lockstep(
         if rounds < _ROUNDS and len(wrong) >= _MANY:
             chunks.read_again(wrong)
         else:
-            # All chunks before the first wrong one are right, so it now will be: the first wrong one comes later.
+            # All chunks before the first wrong one are correct, so it now becomes correct: the next one comes later.
             chunks.read_in_turn(int(wrong[0]))
         rounds += 1
     return _blocks(intervals, intervals.mcus * len(places), *chunks.found())
@@ -123,12 +123,12 @@ class _Chunks:
         self._readings, self._latest = [marks], np.zeros_like(begin)
 
     def wrong(self) -> NDArray[np.int64]:
-        """List the chunks that were not entered as the one before was left."""
+        """Return the chunks not entered in the state in which the previous one was left."""
         differ = self._entered[1:].differ(self._left[:-1])
         return np.flatnonzero(self._continues[1:] & differ) + 1
 
     def read_again(self, wrong: NDArray[np.int64]) -> None:
-        """Read chunks from where the ones before were left, in lockstep."""
+        """Read chunks from where the previous ones were left, in lockstep."""
         self._entered[wrong] = self._left[wrong - 1]
         self._left[wrong], (marks, reader) = _read(
             self._windows, self._automaton, self._entered[wrong], self._end[wrong], self._together
@@ -137,7 +137,7 @@ class _Chunks:
         self._readings.append((marks, wrong[reader]))
 
     def read_in_turn(self, wrong: int) -> None:
-        """Read one chunk from where the one before was left."""
+        """Read one chunk from where the previous one was left."""
         here, before = np.array([wrong]), np.array([wrong - 1])
         self._entered[here] = self._left[before]
         self._left[here], marks = _read_one(self._windows, self._automaton, self._left[before], int(self._end[wrong]))
@@ -145,7 +145,7 @@ class _Chunks:
         self._readings.append((marks, np.full_like(marks, wrong)))
 
     def found(self) -> tuple[NDArray[np.int64], _Readers]:
-        """Give all marks in order, and how the last chunk of each interval was left."""
+        """Return all marks in order, and how the last chunk of each interval was left."""
         kept = [marks[self._latest[chunk] == number] for number, (marks, chunk) in enumerate(self._readings)]
         return np.sort(np.concatenate(kept)), self._left[self._final]
 
@@ -153,11 +153,11 @@ class _Chunks:
 def _blocks(
     intervals: Intervals, numbers: NDArray[np.int64], marks: NDArray[np.int64], left: _Readers
 ) -> Blocks | None:
-    """Take the first ``numbers`` of blocks of every interval; None unless it has them, and sound."""
+    """Return the first ``numbers`` of blocks of every interval; None if any are missing or damaged."""
     first = marks >> 1
     at = np.searchsorted(first, intervals.first)
     found = np.searchsorted(first, intervals.last) - at
-    # A block that would begin where the interval ends has no mark: there the reader has arrived.
+    # A block that would begin at the end of the interval has no mark: there the reader has finished.
     is_full = (left.position == intervals.last) & (left.state == 0)
     if (found + is_full <= numbers).any():
         return None
@@ -171,10 +171,10 @@ def _blocks(
 def _read(
     windows: NDArray[np.uint32], automaton: _Automaton, readers: _Readers, limit: NDArray[np.int64], together: int
 ) -> tuple[_Readers, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Let every reader go on until it is at its limit or past it, so many ``together``.
+    """Advance every reader until it is at or beyond its limit, ``together`` at a time.
 
     Also returns the marks made on the way, and by which reader: twice the position of every block that begins before
-    the limit, and one more behind damage.
+    the limit, plus one after damage.
     """
     left = _Readers(readers.position.copy(), readers.state.copy())
     marks, made_by = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -195,7 +195,7 @@ def _read(
 def _read_one(
     windows: NDArray[np.uint32], automaton: _Automaton, reader: _Readers, limit: int
 ) -> tuple[_Readers, NDArray[np.int64]]:
-    """Do what `_read` does for one reader, which calls of NumPy for each step would make slow."""
+    """Do the same as `_read` for one reader, for which a NumPy call per step would be slow."""
     ahead, table, steps, following = windows.data, automaton.table.data, automaton.steps.data, automaton.following.data
     position, state = int(reader.position[0]), int(reader.state[0])
     marks = []
@@ -211,19 +211,19 @@ def _read_one(
 def _advance(
     windows: NDArray[np.uint32], automaton: _Automaton, readers: _Readers
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give positions and states (steps + 1, readers) from where the readers are through some steps."""
+    """Return positions and states (steps + 1, readers), from the readers' current ones through some steps."""
     position, state = np.empty((2, _STEPS + 1, len(readers.position)), np.int64)
     position[0], state[0] = readers.position, readers.state
     for now in range(_STEPS):
         step = automaton.steps.take(automaton.table.take(state[now]) + sixteen_bits(windows, position[now]))
         np.add(position[now], step & 31, out=position[now + 1])
-        # Only a mode other than the usual one writes without a copy in between.
+        # Only a mode other than the default writes without an intermediate copy.
         automaton.following.take(state[now] + (step >> 5), out=state[now + 1], mode="clip")
     return position, state
 
 
 def _automaton(places: Sequence[BlockTables]) -> _Automaton:
-    # Blocks of the same tables look alike: readers tell them apart only as far as they need to.
+    # Blocks of the same tables look alike: readers distinguish them only as far as necessary.
     period = next(n for n in range(1, len(places) + 1) if list(places[:n]) * (len(places) // n) == list(places))
     kinds = list(dict.fromkeys(places[:period]))
     sums = np.arange(_PLACE) % _LOST
@@ -240,7 +240,7 @@ def _automaton(places: Sequence[BlockTables]) -> _Automaton:
 
 @lru_cache(maxsize=8)
 def _steps(tables: BlockTables) -> NDArray[np.int32]:
-    """Tables at the beginning of a block, in it, and near its end: bits to go on, and coefficients << 5."""
+    """Return tables for the beginning of a block, in it, and near its end: bits to advance, coefficients << 5."""
     dc, *rest = tables.steps()
     chained = [chained_steps(dc, ac, 63) for ac in rest] + [chained_steps(ac, ac, 64 - _NEARLY) for ac in rest]
     every = [*chained, *rest] or [dc] * 3

@@ -1,8 +1,8 @@
-"""Take the luma out of a colour JPEG without decoding it: its quantised coefficients move over bit for bit.
+"""Extract the luma of a colour JPEG without decoding it: its quantised coefficients are copied bit for bit.
 
-A scan that holds several components interleaves their blocks; its luma becomes a scan of its own (ITU-T T.81, A.2.2):
-the blocks in raster order, their AC bits copied, their DC differences coded again because the neighbour has changed.
-Scans that hold luma alone are copied whole. So what a decoder makes of the luma cannot differ from the source.
+A scan with several components interleaves their blocks; its luma becomes a separate scan (ITU-T T.81, A.2.2): the
+blocks in raster order, their AC bits copied, their DC differences coded again because the neighbour has changed.
+Scans with luma alone are copied whole. So the decoded luma cannot differ from the source.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from pipeline.media.stills.jpeg.segments import (
 )
 from pipeline.media.stills.jpeg.walk import Blocks, BlockTables, Intervals, walk_in_turn
 
-# Bits that may follow the last block: filling of the byte, and a stray byte some encoders add.
+# Bits that may follow the last block: padding of the byte, and a stray byte some encoders add.
 _SPARE_BITS = 24
 
-# Bytes from which on walking in lockstep is faster.
+# Bytes above which walking in lockstep is faster.
 _LONG = 100_000
 
 
 class NotSeparableError(ValueError):
-    """A JPEG whose luma cannot be taken out: arithmetic coding, luma smaller than chroma, and the like."""
+    """A JPEG whose luma cannot be extracted: arithmetic coding, luma smaller than chroma, and the like."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class _Coded:
 
 @dataclass(frozen=True, eq=False)
 class _LumaBlocks:
-    """Luma blocks in the order of the scan, int64: DC value or refinement bit; first and last bit of AC."""
+    """Luma blocks in scan order, int64: DC value or refinement bit; first and last bit of AC."""
 
     dc: NDArray[np.int64]
     first: NDArray[np.int64]
@@ -65,17 +65,17 @@ class _LumaBlocks:
 
 @dataclass(frozen=True)
 class LumaScans:
-    """Scans of luma alone, and whether their coded data is ``sound``: ends where the last block does."""
+    """Scans of luma alone, and whether their coded data is ``sound``: ends with the last block."""
 
     scans: tuple[Scan, ...]
     sound: bool
 
 
 def luma_scans(jpeg: JpegFile) -> LumaScans:
-    """Take the scans of the first component alone, each with the tables it needs.
+    """Extract the scans of the first component alone, each with the tables it needs.
 
-    Scans of a sequential file are followed code by code, which also finds damage that decoders pass over in silence.
-    Raises `NotSeparableError` for files of another build, `DamagedJpegError` where the coded data breaks off.
+    Scans of a sequential file are followed code by code, which also finds damage that decoders silently ignore.
+    Raises `NotSeparableError` for files of other structure, `DamagedJpegError` if the coded data is truncated.
     """
     luma = jpeg.frame.components[0]
     if jpeg.frame.marker not in (BASELINE, EXTENDED, PROGRESSIVE) or jpeg.frame.precision != 8 or jpeg.tables_change:
@@ -108,10 +108,10 @@ def luma_scans(jpeg: JpegFile) -> LumaScans:
 
 
 def coded_whole(jpeg: JpegFile, *, luma: bool = True) -> bool:
-    """Whether every scan goes on to its last block, and every coefficient is there to its last bit.
+    """Return whether every scan reaches its last block, and every coefficient has its last bit.
 
-    Only sequential scans of Huffman codes can be followed; of others it is told that all are there. False for other
-    builds. Without ``luma`` scans of luma alone are not followed.
+    Only sequential scans of Huffman codes can be followed; others are only checked for presence. False for other
+    structures. Without ``luma``, scans of luma alone are not followed.
     """
     if jpeg.frame.marker not in DECODED or jpeg.frame.marker == LOSSLESS:
         return False
@@ -129,7 +129,7 @@ def coded_whole(jpeg: JpegFile, *, luma: bool = True) -> bool:
 
 
 def _in_order(jpeg: JpegFile) -> Iterator[tuple[Scan, dict[tuple[int, int], HuffmanTable], int]]:
-    """Give the scans, each with the Huffman tables and the restart interval that hold. Raises `DamagedJpegError`."""
+    """Yield the scans, each with its current Huffman tables and restart interval. Raises `DamagedJpegError`."""
     known: dict[tuple[int, int], HuffmanTable] = {}
     interval = 0
     for scan in jpeg.scans:
@@ -156,9 +156,9 @@ def _separated(
 
 
 def _check_complete(frame: Frame, scans: list[Scan]) -> None:
-    """Raise `DamagedJpegError` unless the scans hold every coefficient to its last bit.
+    """Raise `DamagedJpegError` unless the scans contain every coefficient to its last bit.
 
-    Decoders smooth what a progressive file leaves out, and each in its own way.
+    Decoders smooth where a progressive file is incomplete, each in its own way.
     """
     missing = dict.fromkeys(range(64), 1)
     for scan in scans:
@@ -169,7 +169,7 @@ def _check_complete(frame: Frame, scans: list[Scan]) -> None:
 
 
 def _spectrum(frame: Frame, scan: Scan) -> tuple[int, int, int, int]:
-    """Say what of each block the scan holds; a sequential scan holds all of it, whatever its header says."""
+    """Return the part of each block in the scan; a sequential scan has all of it, whatever its header states."""
     return scan.spectrum if frame.marker in (PROGRESSIVE, ARITHMETIC_PROGRESSIVE) else (0, 63, 0, 0)
 
 
@@ -192,7 +192,7 @@ def _coded(frame: Frame, scan: Scan, interval: int) -> _Coded:
 
 
 def _layout(frame: Frame, scan: Scan) -> list[tuple[bool, int, int]]:
-    """(is luma to be moved, DC table, AC table) for every block of an MCU, in order."""
+    """Return (is luma to be moved, DC table, AC table) for every block of an MCU, in order."""
     if len(scan.selectors) == 1:
         return [(False, dc, ac) for _, dc, ac in scan.selectors]
     factors = {part.name: part.across * part.down for part in frame.components}
@@ -206,7 +206,7 @@ def _layout(frame: Frame, scan: Scan) -> list[tuple[bool, int, int]]:
 
 
 def _mcus(frame: Frame, scan: Scan) -> tuple[int, int]:
-    """Rows and columns of MCUs; in a scan of one component an MCU is one block (T.81, A.1.1 and A.2.2)."""
+    """Return rows and columns of MCUs; in a scan of one component an MCU is one block (T.81, A.1.1 and A.2.2)."""
     down = max(part.down for part in frame.components)
     across = max(part.across for part in frame.components)
     if len(scan.selectors) > 1:
@@ -226,7 +226,7 @@ def _check_intervals(frame: Frame, scan: Scan, intervals: Intervals) -> None:
 
 
 def _walk(frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], coded: _Coded) -> tuple[Blocks, bool]:
-    """Find where every block lies, and whether every restart interval ends where its last block does."""
+    """Return the position of every block, and whether every restart interval ends with its last block."""
     has_ac = _spectrum(frame, scan)[1] > 0
     try:
         places = [BlockTables(known[0, dc], known[1, ac] if has_ac else None) for _, dc, ac in _layout(frame, scan)]
@@ -243,7 +243,7 @@ def _walk(frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], 
 def _luma_blocks(
     frame: Frame, scan: Scan, known: dict[tuple[int, int], HuffmanTable], coded: _Coded, blocks: Blocks
 ) -> _LumaBlocks:
-    """Pick the luma blocks, and sum up their differences of DC to values."""
+    """Return the luma blocks, with their DC differences summed to values."""
     layout = _layout(frame, scan)
     places = [place for place, (is_luma, _, _) in enumerate(layout) if is_luma]
     begins, last = (bits.reshape(-1, len(layout))[:, places] for bits in (blocks.first, blocks.last))
@@ -263,7 +263,7 @@ def _luma_blocks(
 
 
 def _refinement_bits(frame: Frame, scan: Scan, coded: _Coded) -> _LumaBlocks:
-    """Pick the one bit of every luma block of a scan that refines DC."""
+    """Return the single bit of every luma block of a scan that refines DC."""
     is_luma = np.array([luma for luma, _, _ in _layout(frame, scan)])
     numbers = coded.intervals.mcus * len(is_luma)
     if (coded.intervals.first + numbers > 8 * len(coded.windows)).any():
@@ -275,7 +275,7 @@ def _refinement_bits(frame: Frame, scan: Scan, coded: _Coded) -> _LumaBlocks:
 
 
 def _raster_order(frame: Frame, scan: Scan) -> NDArray[np.int64]:
-    """Which luma block of the scan comes next in a scan of luma alone; padding blocks are left out (T.81, A.2.2)."""
+    """Return the order of luma blocks in a scan of luma alone; padding blocks are left out (T.81, A.2.2)."""
     luma = frame.components[0]
     rows, columns = _mcus(frame, scan)
     numbers = np.arange(rows * columns * luma.down * luma.across)
@@ -285,7 +285,7 @@ def _raster_order(frame: Frame, scan: Scan) -> NDArray[np.int64]:
 
 
 def _joined(luma: _LumaBlocks, order: NDArray[np.int64], windows: NDArray[np.uint32], *, refining: bool) -> bytes:
-    """Bits of the blocks in ``order``: DC coded anew, AC copied; filled up with ones."""
+    """Return the bits of the blocks in ``order``: DC coded again, AC copied; padded with ones."""
     dc, first, last = luma.dc[order], luma.first[order], luma.last[order]
     if refining:
         return joined(dc, np.ones_like(dc), windows, first, last)

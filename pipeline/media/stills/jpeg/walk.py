@@ -1,4 +1,4 @@
-"""Follow the Huffman codes of a scan, one by one, to where each of its blocks begins and ends (ITU-T T.81, F.2.2)."""
+"""Follow the Huffman codes of a scan, one by one, to find where each block begins and ends (ITU-T T.81, F.2.2)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pipeline.media.stills.jpeg.segments import DamagedJpegError
 
 @dataclass(frozen=True)
 class BlockTables:
-    """The Huffman tables of a block; without one for AC the scan holds nothing but DC."""
+    """The Huffman tables of a block; without one for AC the scan contains only DC."""
 
     dc: HuffmanTable
     ac: HuffmanTable | None
 
     def steps(self) -> tuple[Steps, ...]:
-        """Make steps over DC and, if there are any, over AC codes. Raises `DamagedJpegError` for impossible tables."""
+        """Return steps over DC and, if any, over AC codes. Raises `DamagedJpegError` for impossible tables."""
         dc = dc_steps(self.dc, alone=self.ac is None)
         return (dc,) if self.ac is None else (dc, ac_steps(self.ac))
 
@@ -45,7 +45,7 @@ class Blocks:
 
 
 def blocks_between(first: NDArray[np.int64], ends: NDArray[np.int64], numbers: NDArray[np.int64]) -> Blocks:
-    """Make `Blocks` of their first bits, and of the ends and numbers of blocks of each interval."""
+    """Return `Blocks` by their first bits, and by the ends and numbers of blocks of each interval."""
     last = np.append(first[1:], 0)
     last[np.cumsum(numbers)[numbers > 0] - 1] = ends[numbers > 0]
     return Blocks(first, last, ends)
@@ -54,7 +54,7 @@ def blocks_between(first: NDArray[np.int64], ends: NDArray[np.int64], numbers: N
 def walk_in_turn(windows: NDArray[np.uint32], intervals: Intervals, places: Sequence[BlockTables]) -> Blocks:
     """Follow the codes of every block; ``places`` are those of an MCU.
 
-    Raises `DamagedJpegError` for impossible codes, blocks too full, and data that breaks off.
+    Raises `DamagedJpegError` for impossible codes, blocks too full, and truncated data.
     """
     known = {tables: [(step.bits | step.coefficients << 5).tolist() for step in tables.steps()] for tables in places}
     steps = [(known[tables][0], known[tables][-1]) for tables in places]
@@ -71,7 +71,7 @@ def walk_in_turn(windows: NDArray[np.uint32], intervals: Intervals, places: Sequ
 def _walk_interval(
     first: array[int], windows: memoryview, position: int, mcus: int, steps: Sequence[tuple[list[int], list[int]]]
 ) -> int:
-    # Some 0.2 microseconds for each coefficient that is not zero.
+    # About 0.2 microseconds for each coefficient that is not zero.
     try:
         for _ in range(mcus):
             for dc, ac in steps:
