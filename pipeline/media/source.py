@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,11 +27,16 @@ MAX_PIXELS = 16384 * 8192
 _HOURS_OF_ANALYSIS = 100
 # A disk or a demuxer that fails this often in a row will return nothing more.
 _FAILURES = 100
-# The system's own function: descriptor, offset and origin.
-_lseek = ctypes.cdll.ucrtbase._lseeki64 if sys.platform == "win32" else ctypes.CDLL(None).lseek
-_lseek.argtypes, _lseek.restype = (ctypes.c_int, ctypes.c_int64, ctypes.c_int), ctypes.c_int64
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
+
+
+@cache
+def _lseek() -> Callable[[int, int, int], int]:
+    """Return the system's own function, which takes a descriptor, an offset and an origin."""
+    function: Any = ctypes.cdll.ucrtbase._lseeki64 if sys.platform == "win32" else ctypes.CDLL(None).lseek
+    function.argtypes, function.restype = (ctypes.c_int, ctypes.c_int64, ctypes.c_int), ctypes.c_int64
+    return function  # type: ignore[no-any-return]
 
 
 class _SourceFile:
@@ -55,7 +60,7 @@ class _SourceFile:
         next(reads)
         self.read = reads.send
         # A damaged file may point anywhere: this returns a negative number where `os.lseek` raises.
-        self.seek = partial(_lseek, self._file.fileno())
+        self.seek = partial(_lseek(), self._file.fileno())
         self.tell = self._file.tell
 
     def _reads(self) -> Generator[bytes, int, None]:
