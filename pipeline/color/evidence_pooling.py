@@ -30,7 +30,7 @@ _OWN = np.float32(1)
 _MOST_WEIGHT = np.float32(48)
 # Pooled distributions are broader and their means paler, so a shot's chroma is scaled to what it is without pooling.
 # Some networks also vary their chroma with the picture: these bounds apply to both together. Places average pixels of
-# different hue; the factor on the next line makes up for that.
+# different hue; the factor `_MIXED` makes up for that.
 _GAINS = 0.4, 2.5
 _MIXED = 1.05
 _ROUNDS = 6

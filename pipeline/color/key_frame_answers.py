@@ -49,7 +49,7 @@ _BLEND_BELIEF = 0.3
 class KeyFrameAnswers(Generic[Record]):
     """Turns one shot's model inputs into the network's pooled chroma of its key frames.
 
-    If a network gives no evidence, its own chroma is used unchanged.
+    If a network gives no evidence, its chroma is used without pooling.
     """
 
     def __init__(self, settings: PredictionSettings, *, look_ahead: int, memory: SceneMemory) -> None:

@@ -68,7 +68,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Recalled:
-    """The scene to which a shot belongs; ``step`` leads from its last frame to the shot's first, or is None."""
+    """The scene to which a shot belongs; ``step`` leads from its last frame to the shot's first, None if none does."""
 
     number: int
     scene: Scene

@@ -61,7 +61,7 @@ def colorize_video(
     segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one reuses the
     complete segments; `help_with_video` may write some of them. ``correction`` is the file with a person's corrections
     to the film, which need not exist. ``item`` is the film's path in a tree of references, see `film_references`;
-    ``references`` replace those found by it. When ``stop`` is made, the film ends after the current segment, with
+    ``references``, if given, replace its result. When ``stop`` is made, the film ends after the current segment, with
     `Cancelled`. ``description`` goes into the tags of a result that is not a whole film. ``source`` and ``originals``
     are never replaced. Raises the errors of `pipeline.errors`, `LockedError` while another run colours the same film;
     after an error, what is under the final name is what was there before.
