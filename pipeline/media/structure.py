@@ -146,7 +146,7 @@ _BOXES_OF_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 
 def _walk_mov(file: BinaryIO, size: int) -> str | None:
     seen: set[bytes] = set()
-    for place, name, end in boxes(file, 0, size):
+    for place, name, content, end in boxes(file, 0, size):
         is_known = name.isascii() and name.decode().isprintable()
         if {b"moov", b"mdat"} <= seen and (not is_known or end <= place):
             return None  # something was appended that is no part of the film
@@ -155,29 +155,33 @@ def _walk_mov(file: BinaryIO, size: int) -> str | None:
         if end > size:
             return _cut(size, end)
         seen.add(name)
-        if name == b"moov" and (found := _nested(file, place + 8, end)):
+        if name == b"moov" and (found := _nested(file, content, end)):
             return found
     return None
 
 
 def _nested(file: BinaryIO, start: int, stop: int) -> str | None:
-    for place, name, end in boxes(file, start, stop):
+    for place, name, content, end in boxes(file, start, stop):
         if end <= place or end > stop:
             return _broken(place)
-        if name in _BOXES_OF_BOXES and (found := _nested(file, place + 8, end)):
+        if name in _BOXES_OF_BOXES and (found := _nested(file, content, end)):
             return found
     return None
 
 
-def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield position, name and end of consecutive boxes; an end not after the position means that it is none."""
+def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, bytes, int, int]]:
+    """Yield position, name, start of the contents and end of consecutive boxes.
+
+    An end not after the position means that it is none.
+    """
     place = start
     while place + 8 <= stop:
         length, name = struct.unpack(">I4s", _at(file, place, 8))
+        content = place + 8
         if length == 1:
-            length = int.from_bytes(_at(file, place + 8, 8))
-        end = stop if length == 0 else place + length if length >= 8 else place
-        yield place, name, end
+            length, content = int.from_bytes(_at(file, content, 8)), place + 16
+        end = stop if length == 0 else place + length if length >= content - place else place
+        yield place, name, content, end
         if end <= place:
             return
         place = end

@@ -22,7 +22,7 @@ def timecode_numbers(path: Path) -> int | None:
     """
     try:
         with path.open("rb") as file:
-            for place, name, end in boxes(file, 0, path.stat().st_size):
+            for place, name, _, end in boxes(file, 0, path.stat().st_size):
                 if name == b"moov" and end > place:
                     file.seek(place)
                     return _numbers(file.read(min(end - place, _LARGEST_HEADER)))
