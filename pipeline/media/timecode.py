@@ -6,8 +6,8 @@ import re
 import struct
 from pathlib import Path
 
-from pipeline.errors import InputError
 from pipeline.media.structure import boxes
+from pipeline.os_errors import unreadable
 
 _LARGEST_HEADER = 64 << 20
 # A sample description (QuickTime File Format, "Timecode Sample Description"): size, name, 6 bytes of zero, an index,
@@ -18,7 +18,7 @@ _DESCRIPTION = re.compile(rb"tmcd\0{6}..\0{4}.{4}(.{4})(.{4})(.)", re.DOTALL)
 def timecode_numbers(path: Path) -> int | None:
     """Return the numbers per second of the timecode in a QuickTime or MP4 file; None if it has none.
 
-    Raises `InputError` if the disk fails.
+    Raises `UnreadableError` if the disk fails.
     """
     try:
         with path.open("rb") as file:
@@ -27,7 +27,7 @@ def timecode_numbers(path: Path) -> int | None:
                     file.seek(place)
                     return _numbers(file.read(min(end - place, _LARGEST_HEADER)))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}", advice="Check the disk.") from error
+        raise unreadable(path, error) from error
     return None
 
 
