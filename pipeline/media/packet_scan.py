@@ -24,7 +24,7 @@ from pipeline.media.bitstream import headers, holds_captions, shape
 from pipeline.media.first_picture import encrypted
 from pipeline.media.mpeg_clock import MpegClock
 from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
-from pipeline.media.source import AnyPacket, demux_all, describe_streams
+from pipeline.media.source import AnyPacket, demux_all, describe_streams, samples_end
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import Timeline, offset_of
@@ -89,6 +89,7 @@ class _Scan:
         self._dts = array("q")
         self._is_hidden = bytearray()
         self._index_times = array("q")
+        self._samples_end = 0
         self._has_captions = False
         self._is_intra = True
         self._untimed = 0
@@ -109,6 +110,7 @@ class _Scan:
             if packet.size:
                 self._add(packet)
         self.known = describe_streams(container)
+        self._samples_end = samples_end(container)
         stream = container.streams[self._info.stream_index]
         if self._info.container == "avi":
             self._index_times = array("q", (entry.timestamp for entry in stream.index_entries))
@@ -187,7 +189,7 @@ class _Scan:
             average_rate=rate,
             frame_count=info.frame_count if info.frame_count_from_header else self._frames() or info.frame_count,
             has_captions=self._has_captions,
-            broken=find_break(info.path, info.container),
+            broken=find_break(info.path, info.container, samples_end=self._samples_end),
             is_scanned=True,
             streams=tuple(self._stream(stream) for stream in info.streams),
             notes=(*info.notes, *notes),

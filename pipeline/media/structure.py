@@ -22,10 +22,11 @@ _BLOCK = 1 << 20
 _Walk = Callable[[BinaryIO, int], "str | None"]
 
 
-def find_break(path: Path, container: str) -> str | None:
+def find_break(path: Path, container: str, *, samples_end: int | None = None) -> str | None:
     """Return where and how the structure of the file breaks, or None if no break is found.
 
-    ``container`` is FFmpeg's name of the demuxer. Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime
+    ``samples_end`` is where the last sample ends that the tables of an MP4 list: then a last part that states more
+    bytes than there are lacks nothing. ``container`` is FFmpeg's name of the demuxer. Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime
     (ISO/IEC 14496-12), AVI (with OpenDML), MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1);
     others are assumed complete. Transport streams are read to the end, of all others only the headers of the parts.
     Raises `UnreadableError` if the disk fails.
@@ -35,7 +36,8 @@ def find_break(path: Path, container: str) -> str | None:
         return None
     try:
         with path.open("rb") as file:
-            return walk(file, file.seek(0, os.SEEK_END))
+            size = file.seek(0, os.SEEK_END)
+            return _walk_mov(file, size, samples_end) if walk is _walk_mov else walk(file, size)
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -144,7 +146,7 @@ def _vint(data: bytes) -> int | None:
 _BOXES_OF_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 
 
-def _walk_mov(file: BinaryIO, size: int) -> str | None:
+def _walk_mov(file: BinaryIO, size: int, samples_end: int | None = None) -> str | None:
     seen: set[bytes] = set()
     for place, name, content, end in boxes(file, 0, size):
         is_known = name.isascii() and name.decode().isprintable()
@@ -153,7 +155,8 @@ def _walk_mov(file: BinaryIO, size: int) -> str | None:
         if not is_known or end <= place:
             return _broken(place)
         if end > size:
-            return _cut(size, end)
+            has_all = name == b"mdat" and b"moov" in seen and b"moof" not in seen and samples_end is not None
+            return None if has_all and 0 < samples_end <= size else _cut(size, end)
         seen.add(name)
         if name == b"moov" and (found := _nested(file, content, end)):
             return found
