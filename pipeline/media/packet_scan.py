@@ -37,6 +37,9 @@ _CLOCK_RATE = 90_000
 _CLOCKED = ("mpeg", "mpegts")
 # Elementary streams have no time stamps; FFmpeg invents some from the decoding order.
 _UNTIMED = ("mpegvideo",)
+# In these, packets have durations but no time stamps at all.
+_RAW = ("h264", "hevc")
+_FIELD_AND_A_HALF = Fraction(3, 4)  # of a frame
 _NO_TIME = -(1 << 63)
 # A decoder delays this many frames in these files; without display times their edit lists hide the first ones.
 _HELD_BACK = 2
@@ -92,7 +95,8 @@ class _Scan:
         self._samples_end = 0
         self._has_captions = False
         self._is_intra = True
-        self._untimed = 0
+        self._untimed = self._untimed_duration = 0
+        self._coded_rate: Fraction | None = None
         self._shapes: dict[bytes, tuple[int, int, Fraction] | None] = {}
         self._aspects: dict[Fraction, int] = {}
         self._sizes = Counter[tuple[int, int]]()
@@ -112,6 +116,8 @@ class _Scan:
         self.known = describe_streams(container)
         self._samples_end = samples_end(container)
         stream = container.streams[self._info.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        self._coded_rate = stream.codec_context.framerate
         if self._info.container == "avi":
             self._index_times = array("q", (entry.timestamp for entry in stream.index_entries))
 
@@ -137,6 +143,8 @@ class _Scan:
     def _add_picture(self, packet: AnyPacket) -> None:
         self._pts.append(_NO_TIME if packet.pts is None else packet.pts)
         self._dts.append(_NO_TIME if packet.dts is None else packet.dts)
+        if packet.pts is None and packet.dts is None:
+            self._untimed_duration = self._untimed_duration or packet.duration or 0
         self._is_hidden.append(packet.is_discard)
         self._is_intra = self._is_intra and packet.is_keyframe
         data = bytes(packet)
@@ -158,6 +166,7 @@ class _Scan:
     def completed(self, info: FilmInfo) -> FilmInfo:
         """Return ``info`` with everything that was found."""
         self._check_size()
+        self._check_fields()
         notes: list[Note] = []
         offsets = self._offsets(notes)
         self._move(offsets.get(info.stream_index, ()))
@@ -176,9 +185,7 @@ class _Scan:
                 notes.append(Note(NoteKind.ASSUMED, text))
         rate = self._rate(info, times)
         if times and self._untimed:
-            subject = count(self._untimed, "frame")
-            text = f"{subject} without a time of its own: shown one frame period after the one before"
-            notes.append(Note(NoteKind.ASSUMED, text))
+            notes.append(Note(NoteKind.ASSUMED, self._said_of_untimed(rate)))
         if len(self._aspects) > 1:
             text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
             notes.append(Note(NoteKind.CONVERTED, text))
@@ -194,6 +201,13 @@ class _Scan:
             streams=tuple(self._stream(stream) for stream in info.streams),
             notes=(*info.notes, *notes),
         )
+
+    def _said_of_untimed(self, rate: Fraction | None) -> str:
+        if self._untimed < len(self._pts) or rate is None:
+            subject = count(self._untimed, "frame")
+            return f"{subject} without a time of its own: shown one frame period after the one before"
+        text = f"no frame has a time of its own: {float(rate):.5g} frames a second"
+        return text if self._coded_rate else f"{text}, as the file does not state it"
 
     def _frames(self) -> int:
         """Return the number of frames in the packets that are not hidden."""
@@ -215,6 +229,15 @@ class _Scan:
             raise InputError(
                 f"{self._info.path}: changes its picture size from {sizes[0]} to {sizes[1]}",
                 advice="Cut the film there and colour the parts.",
+            )
+
+    def _check_fields(self) -> None:
+        """Raise `InputError` for raw H.264 that codes fields one by one: only time stamps tell which are one frame."""
+        rate = self._coded_rate or self._info.usual_rate
+        if self._info.container in _RAW and self._untimed_duration * self._info.time_base * rate < _FIELD_AND_A_HALF:
+            raise InputError(
+                f"{self._info.path}: is raw video whose fields are coded one by one, without time stamps",
+                advice="Wrap it in Matroska or MP4 first, for example with mkvmerge.",
             )
 
     def _stream(self, stream: StreamInfo) -> StreamInfo:
@@ -302,6 +325,8 @@ class _Scan:
         return times
 
     def _step(self) -> int:
+        if self._untimed_duration:
+            return self._untimed_duration
         rate = self._info.base_rate or self._info.average_rate or Fraction(25)
         return max(round(1 / rate / self._info.time_base), 1)
 

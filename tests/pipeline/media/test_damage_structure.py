@@ -23,6 +23,7 @@ FILMS = {
     "film.mp4": ("libx264", "aac"),
     "film.mov": ("mjpeg", "pcm_s16le"),
     "film.avi": ("mpeg4", "mp2"),
+    "film.ivf": ("libvpx", ""),
     "film.mxf": ("mpeg2video", "pcm_s16le"),
     "film.mpg": ("mpeg2video", "mp2"),
     "film.ts": ("mpeg2video", "mp2"),
@@ -38,7 +39,7 @@ def film_of(folder: Path, name: str, **more: object) -> Path:
         pixel_format="yuvj420p" if codec == "mjpeg" else "yuv420p",
         times=range(20),
         grain=0.05,
-        sounds=[Sound(codec=sound, seconds=0.8)],
+        sounds=[Sound(codec=sound, seconds=0.8)] if sound else [],
         **more,  # type: ignore[arg-type]
     )
 
