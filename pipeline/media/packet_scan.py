@@ -7,13 +7,12 @@ are missing or are not display times, encryption, captions, and changes of the p
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -27,7 +26,7 @@ from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, open
 from pipeline.media.source import AnyPacket, demux_all, describe_streams, samples_end
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
-from pipeline.media.timeline import Timeline, offset_of
+from pipeline.media.timeline import FARTHEST_CROSSING, Timeline, close_first_gap, crossing_of, offset_of
 from pipeline.results import Note, NoteKind
 from pipeline.wording import count
 
@@ -52,8 +51,6 @@ _FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
 # Different headers that are parsed for the picture size; a film has one or two, a hostile file any number.
 _MOST_HEADERS = 32
-# Frames that wait for one stored after but shown before them; more than any encoder reorders.
-_FARTHEST_CROSSING = 16
 
 
 @contextmanager
@@ -178,8 +175,8 @@ class _Scan:
             info = _with_later_chapters(info, offsets)
         crossing = 0
         if times is None and self._is_intra:
-            crossing = _crossing(self._pts)
-            if crossing > _FARTHEST_CROSSING:
+            crossing = crossing_of(self._pts)
+            if crossing > FARTHEST_CROSSING:
                 times, crossing = array("q", sorted(self._pts)), 0
                 text = "time stamps do not follow the order of the frames: shown in the order in which they are stored"
                 notes.append(Note(NoteKind.ASSUMED, text))
@@ -307,7 +304,7 @@ class _Scan:
         else:
             times = self._decoding_times()
         if self._info.reorders_frames:
-            _close_first_gap(times)
+            close_first_gap(times, most_frames=_HELD_BACK + 1)
         late = -min(times[0], 0) if self._clock is not None else 0  # decoding begins before display
         return array("q", (time + late for time in times)), shows_hidden
 
@@ -358,25 +355,6 @@ def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, 
     later = offset_of(offsets.get(info.stream_index, ()), 0) * info.time_base
     chapters = tuple(replace(item, start=item.start + later, end=item.end + later) for item in info.chapters)
     return replace(info, chapters=chapters)
-
-
-def _crossing(times: array[int]) -> int:
-    """Return the maximum number of frames stored before one that is shown before them."""
-    latest: list[int] = []
-    most = 0
-    for time in times:
-        place = bisect_right(latest, time)
-        most = max(most, len(latest) - place)
-        latest.insert(place, time)
-        del latest[: -_FARTHEST_CROSSING - 1]
-    return most
-
-
-def _close_first_gap(times: list[int]) -> None:
-    """Move the first time closer to the second: some writers put the reordering delay between these frames."""
-    steps = [b - a for a, b in pairwise(times[:8])]
-    if len(steps) > 2 and steps[0] > steps[1] == steps[2] and steps[0] <= (_HELD_BACK + 1) * steps[1]:
-        times[0] = times[1] - steps[1]
 
 
 # Late streams --------------------------------------------------------------------------------------------------------
