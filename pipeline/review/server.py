@@ -1,6 +1,6 @@
 """The review as a web application for one person on this computer: a page, pictures, and corrections as JSON.
 
-It is served by `pipeline.review.local`. It writes only corrections and, on request, results; the shot played last is
+It is served by `pipeline.review.local`. It writes only corrections and, on request, results; the shots played last are
 kept in a temporary folder until the server ends.
 """
 
@@ -30,8 +30,9 @@ from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.film.shot_bounds import Shots
 from pipeline.options import Span
 from pipeline.review.catalogue import FILM, Catalogue, Item
+from pipeline.review.clips import Clips
 from pipeline.review.local import Json, page_file
-from pipeline.review.rendering import Rendering, Work
+from pipeline.review.rendering import Rendering
 from pipeline.review.studio import Place, Studio
 
 _MOST_ITEMS = 200
@@ -83,20 +84,17 @@ class _Pages:
     """Request handlers that need the catalogue."""
 
     def __init__(self, catalogue: Catalogue, studio: Studio, clips: Path) -> None:
-        self._catalogue, self._studio, self._clips = catalogue, studio, clips
+        self._catalogue, self._studio, self._clips = catalogue, studio, Clips(clips)
         self._rendering = Rendering(advice="Wait for it, or leave this one to the next run.")
-        self._playing = Rendering(advice="Wait for that shot, or stop it below the picture.")
-        # Referenced here so that the tasks are not garbage-collected.
-        self._under_way: dict[Rendering, asyncio.Task[None]] = {}
+        # Referenced here so that the task is not garbage-collected.
+        self._under_way: asyncio.Task[None] | None = None
         # Only one request at a time may read, change and write a correction.
         self._turn = threading.Lock()
 
     async def end(self) -> None:
-        """Stop current work; for a shot, wait until it has stopped."""
+        """Stop current work; for shots, wait until they have stopped."""
         self._rendering.stop()
-        self._playing.stop()
-        if self._playing in self._under_way:
-            await self._under_way[self._playing]
+        await self._clips.end()
 
     async def items(self, request: Request) -> Response:
         offset, limit = (int(request.query_params.get(name, usual)) for name, usual in (("offset", 0), ("limit", 60)))
@@ -174,11 +172,8 @@ class _Pages:
         item = self._named(request)
         if item.kind != FILM:
             return await run_in_threadpool(self._rendered, item)
-        return self._begin(self._rendering, item, partial(self._studio.render_film, item))
-
-    def _begin(self, rendering: Rendering, item: Item, work: Work) -> Response:
-        carried_out = rendering.begun(item, work)
-        self._under_way[rendering] = asyncio.create_task(run_in_threadpool(carried_out))
+        carried_out = self._rendering.begun(item, partial(self._studio.render_film, item))
+        self._under_way = asyncio.create_task(run_in_threadpool(carried_out))
         return Json({}, 202)
 
     async def rendering(self, _: Request) -> Response:
@@ -192,20 +187,16 @@ class _Pages:
         item, correction, span = self._named(request), await _sent(request), _span(request)
         if item.kind != FILM:
             raise ValueError(f"{item.title}: is not a film")
-        output = self._clips / "clip.mp4"
-        return self._begin(self._playing, item, partial(self._studio.play, item, span, correction, output))
+        return Json({"number": self._clips.begin(item, partial(self._studio.play, item, span, correction))}, 202)
 
-    async def clip(self, _: Request) -> Response:
-        state = self._playing.state
-        if state is None or not state.output:
-            raise KeyError("to play")
-        return FileResponse(state.output, media_type="video/mp4")
+    async def clip(self, request: Request) -> Response:
+        return FileResponse(self._clips.path(_number(request)), media_type="video/mp4")
 
-    async def playing(self, _: Request) -> Response:
-        return Json(to_json(self._playing.state))
+    async def playing(self, request: Request) -> Response:
+        return Json(to_json(self._clips.state(_number(request))))
 
-    async def stop_playing(self, _: Request) -> Response:
-        self._playing.stop()
+    async def stop_playing(self, request: Request) -> Response:
+        self._clips.stop(_number(request))
         return Response(status_code=204)
 
     def _named(self, request: Request) -> Item:
@@ -268,6 +259,10 @@ class _Pages:
 def _picture(content: bytes, **told: int) -> Response:
     headers = {f"Autochrome-{name.capitalize()}": str(value) for name, value in told.items()}
     return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _number(request: Request) -> int:
+    return int(request.query_params["number"])
 
 
 def _place(request: Request) -> Place:

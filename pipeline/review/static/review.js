@@ -544,7 +544,7 @@ $("saturation").addEventListener("input", (event) => {
 const moved = latest(show);
 $("time").addEventListener("input", (event) => { time = Number(event.target.value); drawTime(); moved(); });
 $("play").addEventListener("click", () => guarded(play));
-$("stopPlaying").addEventListener("click", () => guarded(() => call("/api/playing", { method: "DELETE" })));
+$("stopPlaying").addEventListener("click", () => guarded(() => call(`/api/playing?number=${clip()}`, { method: "DELETE" })));
 $("player").addEventListener("close", () => { $("clip").removeAttribute("src"); $("clip").load(); });
 $("taking").addEventListener("close", () => { if ($("taking").returnValue === "yes") guarded(takeBack); $("taking").returnValue = ""; });
 $("treatAs").addEventListener("change", (event) => change({ ...correction, treat_as: event.target.value || null }));
@@ -589,13 +589,16 @@ const WORK = {
   playing: { begun: (title) => `Colouring a shot of ${title}`, done: () => "The shot is ready.", stopped: () => "Stopped." },
 };
 
+// The shot that was asked for last in this tab, also before it was loaded anew.
+const clip = () => sessionStorage.getItem("clip");
+
 // Return how the work ended, null if there is none.
-async function follow(which) {
+async function follow(which, query = "") {
   if (following.has(which)) return null;
   following.add(which);
   try {
     for (;;) {
-      const state = await (await call(`/api/${which}`)).json();
+      const state = await (await call(`/api/${which}${query}`)).json();
       if (!state) return null;
       drawWork(which, state);
       if (state.is_over) return state;
@@ -616,34 +619,40 @@ function drawWork(which, { title, done, total, is_over, output, error, advice })
   if (total) bar.value = done / total; else bar.removeAttribute("value");
 }
 
-// The shot, or of a long one what is around the moment that is shown, as it will be in the film with what is stated now.
+// Where to begin so that `seconds` of the shot hold the moment that is shown and, if they can, the hint nearest to it.
+function beginning({ start, end }, seconds) {
+  const moments = correction.hints.map((hint) => hint.time).filter((moment) => moment !== null && shotAt(moment) === shot);
+  const near = moments.sort((one, other) => Math.abs(one - time) - Math.abs(other - time))[0] ?? time;
+  const other = Math.abs(near - time) < seconds - frame ? near : time;
+  return Math.max(start, Math.min((time + other - seconds) / 2, end - seconds));
+}
+
+// The shot, or ten seconds of a long one, as it will be in the film with what is stated now.
 async function play() {
   if (!isLoaded || !shots.length || following.has("playing")) return;
   const { start, end } = shots[shot];
   const seconds = Math.min(Math.max(end - start, frame), LONGEST);
-  const from = Math.max(start, Math.min(time - seconds / 2, end - seconds));
+  const from = beginning(shots[shot], seconds);
   const number = current;
   const title = items[number].title;
-  const leftOut = correction.hints.some((hint) => isLeftOut(hint, from, seconds)) ? ", without colours stated at other moments" : "";
-  await call(`${named("/api/clip")}&start=${from}&seconds=${seconds}`, sending("POST", correction));
+  const likeness = correction.hints.some((hint) => isOut(hint, from, seconds)) ? ", with colours stated at other moments by likeness alone" : "";
+  const asking = await call(`${named("/api/clip")}&start=${from}&seconds=${seconds}`, sending("POST", correction));
+  sessionStorage.setItem("clip", (await asking.json()).number);
   $("play").disabled = true;
   try {
-    const state = await follow("playing");
+    const state = await follow("playing", `?number=${clip()}`);
     if (!state?.output || current !== number) return;
     $("playing").hidden = true;
-    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film${leftOut}`;
-    // Another address each time, or the browser would show the one before.
-    $("clip").src = `/api/clip?number=${++played}`;
+    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film${likeness}`;
+    $("clip").src = `/api/clip?number=${clip()}`;
     $("player").showModal();
     await $("clip").play().catch(() => { /* it is played by its own controls */ });
   } finally { $("play").disabled = false; }
 }
 
-// A hint of the same shot holds through it in the film, and is not in what is played.
-const isLeftOut = ({ time: moment }, from, seconds) =>
+// In the film, a hint of the same shot is also carried along the motion.
+const isOut = ({ time: moment }, from, seconds) =>
   moment !== null && shotAt(moment) === shot && (moment < from || moment >= from + seconds);
-
-let played = 0;
 
 async function save() {
   if (!isChanged()) return;
@@ -694,6 +703,6 @@ guarded(async () => {
   await loadItems();
   guarded(() => follow("rendering"));
   // A shot that was asked for before the page was loaded anew can be stopped; nobody waits to see it.
-  guarded(async () => { if ((await follow("playing"))?.output) $("playing").hidden = true; });
+  if (clip()) follow("playing", `?number=${clip()}`).then(({ output }) => { if (output) $("playing").hidden = true; }, () => { /* no longer kept */ });
   if (total) await open(0); else tell("There is nothing to review.");
 });

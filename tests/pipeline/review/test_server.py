@@ -238,12 +238,22 @@ def test_a_shot_is_played_as_the_film_would_be(tmp_path: Path, tiny: Path) -> No
     save(tmp_path / "one.png", scene())
     with served(str(tiny), tmp_path / "film.mp4", tmp_path / "one.png") as address:
         client = entered(address)
-        assert client.ask("/api/clip")[0] == 404
-        for correction, is_grey in (({"saturation": 0}, True), ({}, False)):
-            assert client.ask("/api/clip?name=film.mp4&start=0.5&seconds=1", correction, method="POST")[0] == 202
-            state = ended(client, "playing")
+        assert client.ask("/api/clip?number=1")[0] == 404
+        begun = [
+            client.ask("/api/clip?name=film.mp4&start=0.5&seconds=1", correction, method="POST")
+            for correction in ({"saturation": 0}, {}, {"saturation": 0.5})
+        ]
+        assert [status for status, _ in begun] == [202] * 3
+        # What two pages ask for at the same time is made one after the other, and each gets its own.
+        grey, plain, unwanted = (f"number={json.loads(content)['number']}" for _, content in begun)
+        assert client.ask(f"/api/playing?{unwanted}", method="DELETE")[0] == 204
+        state = json.loads(client.ask(f"/api/playing?{unwanted}")[1])
+        assert (state["is_over"], state["output"]) == (True, "")
+        assert client.ask(f"/api/clip?{unwanted}")[0] == 404
+        for number, is_grey in ((grey, True), (plain, False)):
+            state = ended(client, f"playing?{number}")
             assert (state["error"], state["done"]) == ("", 25)
-            status, content = client.ask("/api/clip", Range="bytes=0-")
+            status, content = client.ask(f"/api/clip?{number}", Range="bytes=0-")
             assert status == 206
             (tmp_path / "played.mp4").write_bytes(content)
             with av.open(str(tmp_path / "played.mp4")) as made:
@@ -252,7 +262,6 @@ def test_a_shot_is_played_as_the_film_would_be(tmp_path: Path, tiny: Path) -> No
             assert bool(np.ptp(pictures[12], axis=2).mean() < 2) is is_grey
         for wrong in ("film.mp4&start=0&seconds=11", "film.mp4&start=-1&seconds=1", "one.png&start=0&seconds=1"):
             assert client.ask(f"/api/clip?name={wrong}", {}, method="POST")[0] == 400
-        assert client.ask("/api/playing", method="DELETE")[0] == 204
         assert Path(state["output"]).exists()
     assert not Path(state["output"]).parent.exists()
     assert not list(tmp_path.glob("*.colorized.*"))
