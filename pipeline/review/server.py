@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -28,7 +28,9 @@ from pipeline.corrections import Correction, CorrectionFile, correction_from_jso
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.film.shot_bounds import Shots
+from pipeline.interruption import StopRequest
 from pipeline.options import Span
+from pipeline.progress import Progress
 from pipeline.review.catalogue import FILM, Catalogue, Item
 from pipeline.review.clips import Clips
 from pipeline.review.local import Json, page_file
@@ -60,6 +62,7 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
             *(page_file(f"/{name}", name) for name in _STATIC),
             Route("/api/items", pages.items),
             Route("/api/item", pages.item),
+            Route("/api/shots", pages.shots),
             Route("/api/thumbnail", pages.thumbnail),
             Route("/api/before", pages.before),
             Route("/api/view", pages.view, methods=["POST"]),
@@ -88,13 +91,17 @@ class _Pages:
         self._rendering = Rendering(advice="Wait for it, or leave this one to the next run.")
         # Referenced here so that the task is not garbage-collected.
         self._under_way: asyncio.Task[None] | None = None
+        self._searches: dict[str, tuple[Rendering, asyncio.Task[None]]] = {}
+        self._search_turn = asyncio.Lock()
         # Only one request at a time may read, change and write a correction.
         self._turn = threading.Lock()
 
     async def end(self) -> None:
-        """Stop current work; for shots, wait until they have stopped."""
+        """Stop current work, and wait until it has stopped, except for films that are being coloured."""
         self._rendering.stop()
-        await self._clips.end()
+        for search, _ in self._searches.values():
+            search.stop()
+        await asyncio.gather(self._clips.end(), *(task for _, task in self._searches.values()))
 
     async def items(self, request: Request) -> Response:
         offset, limit = (int(request.query_params.get(name, usual)) for name, usual in (("offset", 0), ("limit", 60)))
@@ -126,6 +133,26 @@ class _Pages:
 
     async def item(self, request: Request) -> Response:
         return await run_in_threadpool(self._described, self._named(request))
+
+    async def shots(self, request: Request) -> Response:
+        """Tell the shots of a film; search for them first if they are not known, and tell how far that is."""
+        item = self._named(request)
+        if item.name not in self._searches and not self._catalogue.are_shots_known(item.name):
+            search = Rendering(advice="")
+            carried_out = search.begun(item, partial(self._searched, item))
+            self._searches[item.name] = search, asyncio.create_task(self._in_turn(carried_out))
+        state = self._searches[item.name][0].state if item.name in self._searches else None
+        found = {} if self._catalogue.are_shots_known(item.name) else {"search": to_json(state)}
+        shots = await run_in_threadpool(self._shots, self._named(request))
+        return Json({"shots": to_json(shots.shots if shots else ()), **found})
+
+    async def _in_turn(self, carried_out: Callable[[], None]) -> None:
+        async with self._search_turn:
+            await run_in_threadpool(carried_out)
+
+    def _searched(self, item: Item, progress: Progress, stop: StopRequest) -> Path:
+        self._catalogue.find_shots(item.name, progress, stop)
+        return item.source
 
     async def thumbnail(self, request: Request) -> Response:
         number = int(request.query_params.get("number", 0))
@@ -216,6 +243,7 @@ class _Pages:
                 "labels": item.labels,
                 "frame": shots and shots.frame,
                 "shots": to_json(shots.shots if shots else ()),
+                "known": self._catalogue.are_shots_known(item.name),
                 "correction": to_json(replace(file.correction, hints=hints)),
                 "earlier": len(file.history),
                 "version": file.fingerprint,

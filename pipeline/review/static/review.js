@@ -38,6 +38,8 @@ let page = 1;
 let pages = 1;
 let shot = 0;
 let shots = [];
+// The shots of which there are buttons.
+let strip = null;
 // Where in the film, and how long one of its frames is shown, in seconds.
 let time = 0;
 let frame = 0;
@@ -167,6 +169,7 @@ async function open(number) {
   isLoaded = false;
   // What was asked for the one before is no longer wanted.
   asked += 1;
+  drawSearch(null);
   past = []; future = [];
   setPicture("before", "");
   setPicture("after", "");
@@ -176,7 +179,33 @@ async function open(number) {
   take(found);
   if (found.kind === "film") ({ shots, frame } = found);
   turnTo(0);
+  if (shots.length && !found.known) lookForShots(number);
   await show();
+}
+
+// Until the shots of a film are found, equal parts of it are in their place.
+async function lookForShots(number) {
+  const { name } = items[number];
+  for (;;) {
+    const told = await call(`/api/shots?name=${encodeURIComponent(name)}`).then((answer) => answer.json(), () => ({}));
+    if (current !== number || !told.shots) return;
+    const { search } = told;
+    drawSearch(search);
+    if (!search) {
+      ({ shots } = told);
+      reach(shotAt(time));
+      drawShots();
+      drawTime();
+    }
+    if (!search || search.is_over) return;
+    await new Promise((wake) => { setTimeout(wake, SECOND / 2); });
+  }
+}
+
+function drawSearch(search) {
+  const share = search?.total ? ` (${Math.round((100 * search.done) / search.total)} %)` : "";
+  $("search").hidden = !search;
+  if (search) $("search").textContent = search.is_over ? `The shots were not found; these are equal parts. ${search.error}` : `Looking for the shots${share}. Until then, equal parts of the film are shown.`;
 }
 
 function take(found) {
@@ -194,17 +223,24 @@ const secondsOf = (label) => label.split(":").reduce((sum, part) => 60 * sum + N
 function turnTo(number) {
   shot = number;
   if (shots.length) {
-    const { label, start, end } = shots[shot];
-    const slider = $("time");
-    slider.step = frame;
-    slider.min = start + frame / 2;
-    slider.max = Math.max(start + frame / 2, end);
-    slider.value = secondsOf(label);
-    slider.disabled = end - start < 2 * frame;
-    time = Number(slider.value);
+    time = secondsOf(shots[shot].label);
+    reach(shot);
+    time = Number($("time").value);
   }
   drawShots();
   drawTime();
+}
+
+// Has the slider reach over a shot, at the moment that is shown.
+function reach(number) {
+  const { start, end } = shots[number];
+  const slider = $("time");
+  shot = number;
+  slider.step = frame;
+  slider.min = start + frame / 2;
+  slider.max = Math.max(start + frame / 2, end);
+  slider.value = time;
+  slider.disabled = end - start < 2 * frame;
 }
 
 function goTo(seconds) {
@@ -253,12 +289,15 @@ async function show() {
 
 function drawShots() {
   $("shots").hidden = $("single").hidden = $("moment").hidden = !shots.length;
-  $("shots").replaceChildren(...shots.map(({ label }, number) => {
-    const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
-    button.setAttribute("aria-pressed", String(number === shot));
-    button.addEventListener("click", () => guarded(async () => { turnTo(number); await show(); }));
-    return lineOf(button);
-  }));
+  if (strip !== shots) {
+    strip = shots;
+    $("shots").replaceChildren(...shots.map(({ label }, number) => {
+      const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
+      button.addEventListener("click", () => guarded(async () => { turnTo(number); await show(); }));
+      return lineOf(button);
+    }));
+  }
+  [...$("shots").children].forEach(({ firstChild }, number) => firstChild.setAttribute("aria-pressed", String(number === shot)));
 }
 
 const isChanged = () => current >= 0 && JSON.stringify(correction) !== saved;

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -230,6 +231,29 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(desk: tuple[Path
         plain, stated = (picture(client.ask(f"/api/view?name=film.mp4&time={moment}", body)[1]) for body in ({}, hint))
         assert bool(np.abs(plain - stated).max() > 10) is is_there
     assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
+
+
+def test_the_shots_of_a_film_reviewed_by_itself_are_found(tmp_path: Path, tiny: Path) -> None:
+    def cut(number: int) -> np.ndarray:
+        blocks = np.random.default_rng(number // 20).integers(40, 200, (6, 8))
+        return np.asarray(np.kron(blocks, np.ones((32, 32))), np.uint8)[:160, :224]
+
+    make_film(tmp_path / "film.mp4", codec="libx264", width=224, height=160, times=range(50), luma=cut)
+    with served(str(tiny), tmp_path / "film.mp4") as address:
+        client = entered(address)
+        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
+        assert (len(found["shots"]), found["known"]) == (24, False)
+        while "search" in (told := json.loads(client.ask("/api/shots?name=film.mp4")[1])):
+            assert not told["search"]["is_over"]
+            time.sleep(0.05)
+        bounds = [(shot["start"], shot["end"]) for shot in told["shots"]]
+        assert bounds == [pytest.approx(one) for one in ((0, 0.8), (0.8, 1.6), (1.6, 2.0))]
+        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
+        assert (found["shots"], found["known"]) == (told["shots"], True)
+        assert [shot["label"] for shot in found["shots"]] == found["labels"]
+        pictures = [picture(client.ask(f"/api/thumbnail?name=film.mp4&number={n}")[1]) for n in range(3)]
+        assert all(np.abs(one - other).mean() > 20 for one, other in pairwise(pictures))
+        assert client.ask("/api/thumbnail?name=film.mp4&number=3")[0] == 204
 
 
 @pytest.mark.slow
