@@ -5,7 +5,8 @@ can end: between segments, photographs or films if current work may be finished,
 A second signal also raises `Interruption` in the main thread, which may be deep inside a call that checks nothing.
 
 A native library that calls back into Python swallows exceptions raised there: the run would continue with a write
-missing. So signals are turned into an exception only where it cannot be lost.
+missing. So signals are turned into an exception only where it cannot be lost. Python's own handler, which raises
+KeyboardInterrupt anywhere, is lost there now and then: long work of a library caller should be given a `StopRequest`.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def _raise_or_wait(number: int, frame: FrameType | None) -> None:
     # Windows has no signal timer: there the callback is interrupted, and its file is discarded.
-    if sys.platform == "win32" or not _is_in_callback(frame):
+    if sys.platform == "win32" or not _is_lost(frame):
         raise Interruption(number)
 
     def again(_alarm: int, later: FrameType | None) -> Any:
@@ -198,7 +199,14 @@ def _raise_or_wait(number: int, frame: FrameType | None) -> None:
     signal.setitimer(signal.ITIMER_REAL, _DELAY)
 
 
-def _is_in_callback(frame: FrameType | None) -> bool:
+def _is_lost(frame: FrameType | None) -> bool:
+    """Whether native code drops what is raised in ``frame``: a callback, or a frame that Cython adds to a traceback.
+
+    Cython does so whenever PyAV raises, also at the end of every film, and evaluates a line of Python for it: often the
+    first one after a long read. Such a frame is named by module and function; Python's own names have no dots.
+    """
+    if frame is not None and "." in frame.f_code.co_name:
+        return True
     while frame is not None:
         if frame.f_code in _native_callbacks:
             return True

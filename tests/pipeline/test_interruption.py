@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from types import ModuleType
 
+import av
 import pytest
 
 from pipeline import callbacks, interruption
@@ -69,6 +72,19 @@ def test_inside_a_callback_of_a_native_library_it_waits_for_the_callback_to_end(
         while True:
             time.sleep(0.001)
     assert steps == ["still here", "written"]
+
+
+def test_in_a_frame_that_cython_makes_for_a_traceback_it_waits_for_the_next_one() -> None:
+    class Film:
+        # No bytecode runs between the signal and PyAV's exception, as if it came while FFmpeg reads the film's end.
+        read = partial(ctypes.CDLL(None)["raise"], int(signal.SIGTERM))
+
+    end_on_signals()
+    with pytest.raises(Interruption):
+        with suppress(Exception):
+            av.open(Film(), "r")
+        for _ in range(1000):
+            time.sleep(0.001)
 
 
 def test_what_is_ignored_stays_ignored() -> None:

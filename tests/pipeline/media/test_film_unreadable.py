@@ -131,14 +131,16 @@ def test_a_film_that_one_may_not_read_is_no_damaged_film(tmp_path: Path, monkeyp
 READING = """
 import sys
 from pathlib import Path
+from pipeline.interruption import Interruption, end_on_signals
 from pipeline.media.packet_scan import surveyed
 for _ in range(10):
+    end_on_signals()
     try:
         print("reading", flush=True)
         while True:
             with surveyed(Path(sys.argv[1])):
                 pass
-    except KeyboardInterrupt:
+    except Interruption:
         pass
 """
 
@@ -176,4 +178,6 @@ def test_ctrl_c_while_ffmpeg_reads_is_neither_lost_nor_the_end_of_the_film(long_
             _, told = process.communicate()
         finally:
             hang.cancel()
-    assert (number, process.returncode, told) == (9, 0, "")
+    # FFmpeg may say that a packet ends early.
+    assert (number, process.returncode) == (9, 0), told
+    assert "Exception" not in told
