@@ -49,11 +49,12 @@ class Learner:
     ) -> None:
         """Initialise randomly, or from given weights; see `train`."""
         self.config, self.machine, self.stride = config, machine, architecture.stride
+        self._format = architecture.memory_format
         torch.manual_seed(config.seed)
         model, self.lacking = build_network(config, architecture, backbone)
         if start_from is not None:
             load_initial_weights(model, start_from, cache)
-        self.model = model.to(machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+        self.model = model.to(machine.device, memory_format=self._format)  # type: ignore[call-overload]  # not in torch's stubs
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _optimizer(self.model, config)
         self.adversary = Adversary(config.adversary, machine, backbone=backbone) if config.adversary else None
@@ -150,7 +151,7 @@ class Learner:
             lightness = some_line_art(lightness, rng, share=self.config.line_art_share)
         truth = F.avg_pool2d(linear_to_lab(linear)[:, 1:], self.stride)
         hints = draw_hints(truth, rng, share=self.config.hinted_share) if self.config.hinted_share else None
-        return lightness.contiguous(memory_format=torch.channels_last), truth, hints
+        return lightness.contiguous(memory_format=self._format), truth, hints
 
     def state(self) -> dict[str, Any]:
         """Return everything needed to resume, apart from the step and the plan."""

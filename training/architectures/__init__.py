@@ -14,6 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from training.architectures.coherent import Coherent
@@ -57,6 +58,9 @@ class Architecture:
     evidence: bool = False
     """Whether ``with_evidence`` also returns each position's own prediction, for training."""
 
+    memory_format: torch.memory_format = torch.channels_last
+    """The layout of weights and maps in training. With large kernels channels_last is many times slower on CPUs."""
+
     @property
     def classifies(self) -> bool:
         """Whether the output is logits over bins, not a* and b* or RGB."""
@@ -76,8 +80,13 @@ def _ab(build: Callable[[], nn.Module], *, multiple: int, encoder: bool = False)
     return Architecture(build, 1, multiple, encoder=encoder)
 
 
-def _rgb(build: Callable[[], nn.Module], *, multiple: int, latent: bool = False) -> Architecture:
-    return Architecture(build, 1, multiple, rgb=True, latent=latent)
+def _rgb(build: Callable[[], nn.Module], *, multiple: int) -> Architecture:
+    return Architecture(build, 1, multiple, rgb=True)
+
+
+def _fixed_size_rgb(build: Callable[[], nn.Module], *, latent: bool = False) -> Architecture:
+    """Return the entry of a network that sees one fixed size, whatever the picture's, with large kernels."""
+    return Architecture(build, 1, 2, rgb=True, latent=latent, memory_format=torch.contiguous_format)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
@@ -92,10 +101,9 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "vgg16-autoencoder": Architecture(VGG16Autoencoder, 1, 32, encoder=True, embeddings=True),
         "encoder-decoder-6": _ab(EncoderDecoder6, multiple=64),
         "unet-plain": _ab(UNetPlain, multiple=16),
-        # They see one fixed size, whatever the picture's.
-        "unet-simple": _rgb(UNetSimple, multiple=2),
-        "unet-vae": _rgb(UNetVAE, multiple=2, latent=True),
-        "unet-vae-4": _rgb(partial(UNetVAE, levels=4, down=3, up=3), multiple=2, latent=True),
+        "unet-simple": _fixed_size_rgb(UNetSimple),
+        "unet-vae": _fixed_size_rgb(UNetVAE, latent=True),
+        "unet-vae-4": _fixed_size_rgb(partial(UNetVAE, levels=4, down=3, up=3), latent=True),
         "pix2pix-unet": _ab(Pix2PixUNet, multiple=256),
         "pix2pix-unet-7": _ab(partial(Pix2PixUNet, levels=7), multiple=128),
         "pix2pix-unet-rgb": _rgb(partial(Pix2PixUNet, levels=7, width=32, rgb=True), multiple=128),

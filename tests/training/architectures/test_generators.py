@@ -69,6 +69,9 @@ def test_an_architecture_says_what_its_network_can_do(name: str, model: nn.Modul
     assert promised.latent == hasattr(model, "with_divergence")
     assert promised.evidence == hasattr(model, "with_evidence")
     assert promised.embeddings == hasattr(model, "decode")
+    kernels = [max(layer.kernel_size) for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    if max(kernels) > 9:
+        assert promised.memory_format is torch.contiguous_format
 
 
 def test_the_answer_has_the_promised_shape_at_every_multiple(name: str, model: nn.Module) -> None:
