@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Outline, Record, State
+from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Outline, State
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Items
 
@@ -70,7 +70,7 @@ def summarise(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Summar
     return sums.summary(items), items
 
 
-def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Record]]:
+def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Outline]]:
     """Yield the ledgers and items at these places of a `Summary.order`, in the same order, a page at a time."""
     left = map(int, places)
     while page := list(islice(left, _PAGE)):
@@ -120,12 +120,12 @@ class _Sums:
             named = self._members.setdefault(item.error[0], [])
             if len(named) < LISTED:
                 named.append(item)
-        if record.state is State.DONE and record.result is not None:
+        if record.state is State.DONE and record.own is not None:
             if record.kind == "photo" and record.seconds is not None:
                 self._photo_seconds.append(record.seconds)
             elif record.kind == "film":
-                self._frames += record.result["frames"]
-                self._film_seconds += record.result["seconds"]
+                self._frames += record.own["frames"]
+                self._film_seconds += record.own["seconds"]
 
     def summary(self, items: Items) -> Summary:
         ranks, scores = np.frombuffer(self._ranks, np.uint8), np.frombuffer(self._scores, np.float32)
