@@ -16,7 +16,15 @@ from urllib.parse import quote
 from pipeline.archive.context import Archive
 from pipeline.archive.ledger import Outline, State, shared_parts
 from pipeline.archive.output_folder import as_size
-from pipeline.archive.report.attention import REASONS, Attention, attention, attention_left, is_coloured, is_concealed
+from pipeline.archive.report.attention import (
+    CALM,
+    REASONS,
+    Attention,
+    attention,
+    attention_left,
+    is_coloured,
+    is_concealed,
+)
 from pipeline.archive.report.groups import Groups
 from pipeline.archive.report.previews import FOLDER, Packed, pack_name, packed_of, stem
 from pipeline.corrections import Correction
@@ -155,10 +163,10 @@ class Items:
             error=self._error(record, is_first=True),
         )
 
-    def shown(self, record: Outline) -> ShownItem:
-        """Return the item of ``record``, which was counted before, with everything to show."""
+    def shown(self, record: Outline, *, needs_look: bool) -> ShownItem:
+        """Return the item of ``record`` with everything to show; ``needs_look`` is what counting it found."""
         shared = _shared(record.shared)
-        found = self._attention(record, shared)
+        found = self._attention(record, shared) if needs_look else CALM
         error = self._error(record, is_first=False)
         return ShownItem(
             path=record.path,
