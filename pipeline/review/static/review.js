@@ -464,7 +464,7 @@ function turnPage(to) {
 const shown = (color) => (color === "neutral" ? "#808080" : color);
 const label = (color) => PALETTE.find(([, value]) => value === color)?.[0] ?? `${words(color)} ${color}`;
 
-const HUES = [[15, "red"], [40, "orange"], [65, "yellow"], [80, "yellow green"], [150, "green"], [190, "blue green"], [215, "light blue"], [255, "blue"], [290, "violet"], [335, "pink"], [360, "red"]];
+const HUES = [[15, "red"], [40, "orange"], [65, "yellow"], [80, "yellow green"], [150, "green"], [190, "blue green"], [255, "blue"], [290, "violet"], [335, "pink"], [360, "red"]];
 
 // A colour in words: how light, how strong, which hue.
 function words(color) {
@@ -733,6 +733,7 @@ window.addEventListener("beforeunload", (event) => { if (isChanged()) event.prev
 function unfold(isOpen) {
   $("further").hidden = !isOpen;
   $("toggle").setAttribute("aria-expanded", String(isOpen));
+  $("toggle").textContent = isOpen ? "Less" : "More";
 }
 
 $("toggle").addEventListener("click", () => unfold($("further").hidden));
