@@ -291,8 +291,9 @@ function drawShots() {
   $("shots").hidden = $("single").hidden = $("moment").hidden = !shots.length;
   if (strip !== shots) {
     strip = shots;
+    // With the time in the address, or the browser would show the pictures of the equal parts again.
     $("shots").replaceChildren(...shots.map(({ label }, number) => {
-      const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
+      const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}&at=${label}`), label);
       button.addEventListener("click", () => guarded(async () => { turnTo(number); await show(); }));
       return lineOf(button);
     }));
