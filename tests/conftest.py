@@ -3,8 +3,10 @@ from __future__ import annotations
 import gc
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -33,6 +35,23 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark nightly tests as slow as well."""
     if item.get_closest_marker("nightly"):
         item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases of a test as slow, except as many as its marker "few" says, always the same ones."""
+    cases = defaultdict[str, list[pytest.Item]](list)
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for name, found in cases.items():
+        marker = found[0].get_closest_marker("few")
+        assert marker is not None
+        # Chosen by chance: at regular distances they would often have a parameter in common.
+        fast = Random(name).sample(found, min(marker.args[0], len(found)))
+        for item in found:
+            if item not in fast:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:

@@ -70,6 +70,7 @@ def test_an_engine_is_not_asked_for_devices_of_others(tiny: Path, name: str, dev
         open_model(name, tiny, setup=Setup(device=device))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["auto", "onnxruntime", "openvino"])
 def test_the_cpu_can_be_asked_for(tiny: Path, name: str) -> None:
     pytest.importorskip("openvino")

@@ -45,6 +45,7 @@ _MKV, _MP4 = ("mkv", "quality=Quality.MASTER"), ("mp4", "codec=Codec.H264")
 
 
 # What fails: the first write, one in the middle, and the last ones, when the index of an mp4 is moved to the front.
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("container", "limit"),
     [

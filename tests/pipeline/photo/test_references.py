@@ -42,6 +42,7 @@ def test_a_reference_makes_the_result_like_it(tmp_path: Path, opened: Colorizer)
     assert np.abs(in_memory.astype(int) - np.asarray(Image.open(lent.output).convert("RGB"))).max() <= 1
 
 
+@pytest.mark.slow
 def test_one_beside_and_a_person_s_own_choice_come_first(tmp_path: Path, opened: Colorizer) -> None:
     source, beside = save(tmp_path / "scan.png", scene()), save(tmp_path / "scan.ref.png", coloured())
     other = save(tmp_path / "other.png", coloured()[:, ::-1])
@@ -86,6 +87,7 @@ def test_a_network_without_features_says_so(tmp_path: Path, colorizer: Colorizer
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.slow
 def test_an_archive_s_references_lie_in_the_same_tree_and_belong_to_the_recipe(
     tmp_path: Path, opened: Colorizer
 ) -> None:
