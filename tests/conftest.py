@@ -18,8 +18,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests send no telemetry, and without its thread a process with ONNX Runtime can fork.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _LEFT_OUT_AS_A_WHOLE = {
-    f"not {name}": re.compile(rf"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:{markers})\b", re.MULTILINE)
-    for name, markers in {"slow": "slow|nightly", "nightly": "nightly"}.items()
+    selection: re.compile(rf"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:{markers})\b", re.MULTILINE)
+    for selection, markers in {
+        "not slow": "slow|nightly",
+        "not nightly": "nightly",
+        "slow and not nightly": "nightly",
+    }.items()
 }
 
 
@@ -39,19 +43,24 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cases of a test as slow, except as many as its marker "few" says, always the same ones."""
-    cases = defaultdict[str, list[pytest.Item]](list)
+    """Spread the cases of a test over the tiers as its marker "few" says.
+
+    So many stay where the test is; twice as many fast ones become slow, and the others nightly. They are chosen by
+    chance, always the same ones: at regular distances they would often have a parameter in common.
+    """
+    cases = defaultdict[tuple[str, bool], list[pytest.Item]](list)
     for item in items:
-        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
-            cases[item.nodeid.partition("[")[0]].append(item)
-    for name, found in cases.items():
+        if item.get_closest_marker("few"):
+            cases[item.nodeid.partition("[")[0], item.get_closest_marker("slow") is not None].append(item)
+    for (name, is_slow), found in cases.items():
         marker = found[0].get_closest_marker("few")
         assert marker is not None
-        # Chosen by chance: at regular distances they would often have a parameter in common.
-        fast = Random(name).sample(found, min(marker.args[0], len(found)))
-        for item in found:
-            if item not in fast:
-                item.add_marker(pytest.mark.slow)
+        (number,) = marker.args
+        Random(name).shuffle(found)
+        for item in found[number:]:
+            item.add_marker(pytest.mark.slow)
+        for item in found[number if is_slow else 3 * number :]:
+            item.add_marker(pytest.mark.nightly)
 
 
 def pytest_collection_finish() -> None:

@@ -424,6 +424,7 @@ def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[
         yield running
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(
@@ -448,6 +449,7 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
     assert listing(tmp_path) == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -122,7 +122,7 @@ def test_options_errors_and_results_load_no_codec_and_no_engine() -> None:
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, cwd=ROOT)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_type_checkers_see_the_real_signatures(tmp_path: Path) -> None:
     code = """
         from pipeline import Options, colorize_archive, colorize_photo, colorize_video, open_colorizer

@@ -51,9 +51,9 @@ _MKV, _MP4 = ("mkv", "quality=Quality.MASTER"), ("mp4", "codec=Codec.H264")
     [
         (_MKV, 500),
         (_MKV, 60_000),
-        pytest.param(_MKV, 120_000, marks=pytest.mark.slow),
+        pytest.param(_MKV, 120_000, marks=pytest.mark.nightly),
         pytest.param(_MP4, 500, marks=pytest.mark.slow),
-        pytest.param(_MP4, 60_000, marks=pytest.mark.slow),
+        pytest.param(_MP4, 60_000, marks=pytest.mark.nightly),
         (_MP4, 120_000),
     ],
 )

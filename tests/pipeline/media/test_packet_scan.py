@@ -219,6 +219,7 @@ HEAVY: Any = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".ts", ".vob"])
 def test_sound_that_begins_late_is_copied(tmp_path: Path, suffix: str) -> None:
@@ -260,6 +261,7 @@ def with_late_subtitles(film: Path, path: Path, codec: str) -> Path:
     return path
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "codec"), [(".vob", "dvdsub"), (".ts", "dvbsub")])
 def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec: str) -> None:
@@ -272,7 +274,7 @@ def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec
     assert len(frame_times(result.output)) == 125
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_raw_dv_whose_sound_begins_late_is_known(tmp_path: Path) -> None:
     film = raw_dv(tmp_path / "a.dv", frames=60)
     data = bytearray(film.read_bytes())

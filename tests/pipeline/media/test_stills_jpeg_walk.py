@@ -54,7 +54,7 @@ ASTRAY = {
 }
 
 
-@pytest.fixture(params=[pytest.param("long-chunks", marks=pytest.mark.slow), "short-chunks"])
+@pytest.fixture(params=[pytest.param("long-chunks", marks=pytest.mark.nightly), "short-chunks"])
 def chunking(request: pytest.FixtureRequest) -> Chunking:
     return Chunking(bits=300, run_up=40, together=50) if request.param == "short-chunks" else Chunking()
 

@@ -200,7 +200,7 @@ def test_without_the_token_a_browser_sees_what_to_do(archive: Path, two: Path) -
 
 
 @needs_browser
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_fifty_thousand_items_come_a_page_at_a_time(archive: Path, two: Path) -> None:
     with open_ledger(archive) as ledger:
         record = ledger.get("album/one.png")
