@@ -48,14 +48,16 @@ def load_weights(name_or_path: str) -> Weights:
     """Return the weights of the network with this name, or in the ONNX file at this path.
 
     A path is anything that contains a path separator or has a suffix of network files. Names are looked up among the
-    included networks, then among those added. Raises `WeightsError` for an unknown name, and as
-    `engines.weights.read_weights` does.
+    included networks, then among those added. Raises `WeightsError` for an unknown name, also if it is that of a file
+    or folder here, and as `engines.weights.read_weights` does.
     """
     path = Path(name_or_path)
     if "/" in name_or_path or "\\" in name_or_path or path.suffix.lower() in (SUFFIX, *FOREIGN_FORMATS):
         return read_weights(path)
     folder = {**dict.fromkeys(_added(), library_folder()), **dict.fromkeys(known_weights(), installed.MODELS)}
     if name_or_path not in folder:
+        if path.exists():
+            return read_weights(path)
         raise WeightsError(
             f"there are no weights named {name_or_path!r}",
             advice=f"Known names: {', '.join(sorted(folder)) or 'none'}. A path to an ONNX file works too.",

@@ -64,7 +64,9 @@ def model_names(model: str) -> tuple[str, ...]:
         if SEPARATOR in model and not Path(model).is_file()
         else (model,)
     )
-    if not all(names) or len(names) > _MOST or len(set(names)) < len(names):
+    if not all(names):
+        raise WeightsError(f"{model!r}: a model has no name", advice="Write fast, or fast+ddcolor to merge two.")
+    if len(names) > _MOST or len(set(names)) < len(names):
         raise WeightsError(
             f"{model!r}: two to {_MOST} different models can be merged", advice="Write them like this: fast+ddcolor."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,10 +138,23 @@ def _inspected(weights: Weights) -> Signature:
     try:
         session = onnxruntime.InferenceSession(weights.read(), options, providers=["CPUExecutionProvider"])
     except failures() as error:
+        state = onnxruntime.capi.onnxruntime_pybind11_state
+        if isinstance(error, state.InvalidProtobuf | state.InvalidArgument):
+            raise WeightsError(
+                f"{weights.path}: is not a readable ONNX graph: {_reason(error)}",
+                advice="It is damaged, cut short or something else: download or export it again.",
+            ) from error
         raise WeightsError(
-            f"{weights.path}: is not a readable ONNX graph: {error}", advice="Export the weights again."
+            f"{weights.path}: ONNX Runtime cannot run this graph: {_reason(error)}",
+            advice="Export it again, in float32 or float16, with ONNX's own operators, for opset 17.",
         ) from error
     return Signature(tuple(map(_port, session.get_inputs())), tuple(map(_port, session.get_outputs())))
+
+
+def _reason(error: Exception) -> str:
+    """Return what ONNX Runtime says in an error, without its code and the place in its source."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
+    return re.sub(r"^\S+:\d+ .*\) (?=[A-Z])", "", text)
 
 
 def _port(found: Any) -> Port:

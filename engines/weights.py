@@ -120,13 +120,19 @@ def read_weights(path: Path) -> Weights:
     """Return the weights in an ONNX file, checked against the card beside it.
 
     Without a card they are treated as a third-party network: named after the file, with a licence that is not stated.
-    Raises `WeightsError` for a file that is missing or not ONNX, a card that lacks a required entry, and a hash
-    mismatch.
+    Raises `WeightsError` for a folder, a file that is missing or not ONNX, a card that lacks a required entry, and a
+    hash mismatch.
     """
+    if path.is_dir():
+        raise WeightsError(
+            f"{path}: is a folder, not an ONNX file", advice=f"Name the file in it that ends in {SUFFIX}."
+        )
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file", advice="Check the path.")
     if path.suffix.lower() != SUFFIX:
-        advice = FOREIGN_FORMATS.get(path.suffix.lower(), "Export the network to ONNX.")
+        advice = FOREIGN_FORMATS.get(
+            path.suffix.lower(), f"Export the network to ONNX, into a file ending in {SUFFIX}."
+        )
         raise WeightsError(f"{path}: weights are ONNX files", advice=advice)
     card = _read_card(path.with_suffix(".json"))
     if card is None:

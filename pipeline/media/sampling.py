@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 
@@ -72,18 +72,16 @@ def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, N
             return
 
 
-def picture_at(info: FilmInfo, seconds: Fraction) -> tuple[av.VideoFrame | None, bool]:
-    """Return the decoded frame shown at ``seconds``, and whether it is the film's last one.
+def last_before(frames: Iterable[av.VideoFrame], moment: Fraction) -> tuple[av.VideoFrame | None, bool]:
+    """Return the last of ``frames`` that begins at ``moment``, in their time base, or before; and whether none follows.
 
-    It is the first frame for times before it, the last one for times after it, and None if the film has no frame.
-    Raises PyAV's errors.
+    It is the first frame if that begins later, and None if there are no frames.
     """
     found: av.VideoFrame | None = None
-    with closing(frames_from(info, seconds)) as frames:
-        for picture in frames:
-            if found is not None and picture.pts is not None and picture.pts > seconds / info.time_base:
-                return found, False
-            found = picture
+    for frame in frames:
+        if found is not None and frame.pts is not None and frame.pts > moment:
+            return found, False
+        found = frame
     return found, True
 
 
@@ -96,7 +94,8 @@ def frame_at(
     """
     wanted = seconds / info.time_base
     try:
-        picture, is_last = picture_at(info, seconds)
+        with closing(frames_from(info, seconds)) as frames:
+            picture, is_last = last_before(frames, wanted)
     except (av.FFmpegError, OSError):
         return None
     if picture is None or (picture.pts or 0) > wanted or (is_last and not _is_shown(picture, wanted)):

@@ -17,15 +17,17 @@ from engines.networks import open_network
 from engines.weights import known_weights
 
 
-def write_foreign(path: Path, *, names: tuple[str, str] = ("input", "output"), answers: int = 2) -> Path:
-    """Write a network of DDColor's contract, of one layer."""
+def write_foreign(
+    path: Path, *, names: tuple[str, str] = ("input", "output"), answers: int = 2, count: int = 1
+) -> Path:
+    """Write a network of DDColor's contract, of one layer, for ``count`` pictures at once."""
     weight = np.random.default_rng(0).normal(0, 30, (answers, 3, 1, 1)).astype(np.float32)
     taken, answered = names
     graph = helper.make_graph(
         [helper.make_node("Conv", [taken, "weight"], [answered])],
         "foreign",
-        [helper.make_tensor_value_info(taken, TensorProto.FLOAT, [1, 3, 64, 64])],
-        [helper.make_tensor_value_info(answered, TensorProto.FLOAT, [1, answers, 64, 64])],
+        [helper.make_tensor_value_info(taken, TensorProto.FLOAT, [count, 3, 64, 64])],
+        [helper.make_tensor_value_info(answered, TensorProto.FLOAT, [count, answers, 64, 64])],
         [numpy_helper.from_array(weight, "weight")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
@@ -100,6 +102,20 @@ def test_a_network_that_cannot_run_is_not_kept(library: Path, tmp_path: Path) ->
     with pytest.raises(WeightsError, match="is not a known kind of network"):
         add_model(odd)
     assert not library.exists()
+
+
+def test_a_network_for_two_pictures_at_once_is_refused_with_what_to_do(library: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"two\.onnx: was exported for exactly 2 pictures at once") as caught:
+        add_model(write_foreign(tmp_path / "two.onnx", count=2))
+    assert caught.value.advice == "Export it for one picture, or for any number."
+
+
+def test_a_network_may_have_any_path(library: Path, tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "mein Netz, ü 漢字.onnx")
+    assert load_weights(str(path)).name == "mein Netz, ü 漢字"
+    assert add_model(path).name == "mein Netz, ü 漢字"
+    network, _ = open_network("onnxruntime", "mein Netz, ü 漢字")
+    network.close()
 
 
 def test_an_altered_file_is_not_kept(library: Path, tiny: Path, tmp_path: Path) -> None:

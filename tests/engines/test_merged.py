@@ -141,10 +141,17 @@ def test_closing_closes_all(tiny: Path, other: Path) -> None:
         both.predict(grey())
 
 
-@pytest.mark.parametrize("model", ["a+", "+", "a++b", "a+a", "a+b+c+d+e"])
+@pytest.mark.parametrize("model", ["a+a", "a+b+c+d+e"])
 def test_what_cannot_be_merged_is_refused(model: str) -> None:
     with pytest.raises(WeightsError, match="can be merged"):
         model_names(model)
+
+
+@pytest.mark.parametrize("model", ["", "a+", "+", "a++b"])
+def test_a_model_without_a_name_is_refused(model: str) -> None:
+    with pytest.raises(WeightsError, match="has no name") as caught:
+        model_names(model)
+    assert "fast+ddcolor" in caught.value.advice
 
 
 def test_a_file_with_a_plus_in_its_name_is_one_network(tmp_path: Path) -> None:

@@ -122,3 +122,16 @@ def test_every_provider_that_is_here_colours_as_the_cpu_does(tiny: Path, device:
         engine, _ = open_model("onnxruntime", name, setup=Setup(device=device))
         assert engine.spec.device == device
         engine.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("device", ["gpu", "npu"])
+def test_openvino_colours_on_a_gpu_or_npu_that_is_here_as_the_cpu_does(tiny: Path, device: str) -> None:
+    """As above, for the engine ``openvino``: Intel's devices need no package of ONNX Runtime."""
+    openvino = pytest.importorskip("openvino")
+    if device.upper() not in {one.partition(".")[0] for one in openvino.Core().available_devices}:
+        pytest.skip(f"OpenVINO finds no {device}")
+    for name in (str(tiny), "fast"):
+        engine, _ = open_model("openvino", name, setup=Setup(device=device))
+        assert engine.spec.precision == "f16"
+        engine.close()

@@ -131,6 +131,25 @@ def test_opencv_does_not_read_caffe(tmp_path: Path) -> None:
         cv2.dnn.readNet(str(tmp_path / "a.caffemodel"), str(tmp_path / "a.prototxt"))
 
 
+@pytest.mark.parametrize("name", ["networks.onnx", "networks"])
+def test_a_folder_is_called_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    with pytest.raises(WeightsError, match=rf"{name}: is a folder, not an ONNX file") as caught:
+        load_weights(name)
+    assert "ends in .onnx" in caught.value.advice
+
+
+def test_a_file_without_the_suffix_is_told_from_an_unknown_name(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own.rename("ddcolor")
+    with pytest.raises(WeightsError, match="ddcolor: weights are ONNX files") as caught:
+        load_weights("ddcolor")
+    assert "ending in .onnx" in caught.value.advice
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     assert "fast" in known_weights()
     with pytest.raises(WeightsError, match="'sepia'") as caught:

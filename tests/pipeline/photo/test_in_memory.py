@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,8 +128,15 @@ def test_notes_are_told(tmp_path: Path, colorizer: Colorizer) -> None:
     assert notes.heard
 
 
-def test_what_is_no_picture_is_refused(colorizer: Colorizer) -> None:
-    with pytest.raises(InputError, match="is not in a supported format"):
-        colorize_picture(b"dear diary", colorizer=colorizer)
+@pytest.mark.parametrize("picture", [b"dear diary", "scan.jpg", np.zeros(4, np.uint8), Image.new("CMYK", (4, 4))])
+def test_what_is_no_picture_is_refused_before_an_engine_starts(picture: Any) -> None:
+    with pytest.raises((InputError, UsageError), match="picture in memory"):
+        colorize_picture(picture, Options(engine="tensorrt", model="none"))
+
+
+def test_errors_of_an_encoded_file_name_no_temporary_file(tmp_path: Path, colorizer: Colorizer) -> None:
+    data = save(tmp_path / "a.jpg", scene()).read_bytes()
+    with pytest.raises(InputError, match=r"^picture in memory: cannot be decoded: it breaks off"):
+        colorize_picture(data[:-100], colorizer=colorizer)
     with pytest.raises(UsageError, match="CMYK"):
         colorize_picture(Image.new("CMYK", (8, 8)), colorizer=colorizer)
