@@ -11,12 +11,13 @@ from PIL import Image
 from engines.networks import open_network
 from pipeline.archive.run import colorize_archive
 from pipeline.color.colorizer import Colorizer
+from pipeline.commands.targets import targets
 from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
 from pipeline.photo.in_memory import colorize_picture
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, default_output
 from pipeline.results import Failure, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import rgb_of, save, scene, tinted
@@ -40,6 +41,19 @@ def test_a_reference_makes_the_result_like_it(tmp_path: Path, opened: Colorizer)
     assert (plain.references, lent.references) == ((), (reference,))
     in_memory = colorize_picture(scene(), Options(reference=reference), colorizer=opened)
     assert np.abs(in_memory.astype(int) - np.asarray(Image.open(lent.output).convert("RGB"))).max() <= 1
+
+
+def test_a_result_never_takes_the_place_of_its_reference(tmp_path: Path, opened: Colorizer) -> None:
+    source, reference = save(tmp_path / "scan.png", scene()), save(tmp_path / "any.png", coloured())
+    alias = tmp_path / "alias.png"
+    alias.hardlink_to(reference)
+    before = reference.read_bytes()
+    for output in (reference, alias):
+        with pytest.raises(UsageError, match="is an original"):
+            colorize_photo(source, output, Options(reference=reference, overwrite=True), colorizer=opened)
+        with pytest.raises(UsageError, match="is an original"):
+            targets([source], output, default_output, overwrite=True, reference=reference)
+    assert reference.read_bytes() == alias.read_bytes() == before
 
 
 def test_one_beside_and_a_person_s_own_choice_come_first(tmp_path: Path, opened: Colorizer) -> None:
