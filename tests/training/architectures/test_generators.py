@@ -64,6 +64,8 @@ def _lightness(name: str, count: int, rows: int, columns: int) -> torch.Tensor:
 
 
 def test_a_generator_has_the_size_that_is_written_about_it(name: str, model: nn.Module) -> None:
+    if name not in MILLIONS:
+        pytest.skip(f"nothing is written about {name}")
     assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(MILLIONS[name], abs=0.05)
 
 
