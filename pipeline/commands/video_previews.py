@@ -51,7 +51,7 @@ def preview_targets(
     beside = None if compare is None else comparison_output
     overwrite = options.overwrite or dry_run
     if isinstance(wanted, Span):
-        return targets(films, output, part_output, overwrite=overwrite, beside=beside)
+        return targets(films, output, part_output, overwrite=overwrite, reference=options.reference, beside=beside)
     if compare is not None:
         raise UsageError(
             "--preview shots writes a picture, and --compare is for films", advice="Leave one of them out."
@@ -60,7 +60,7 @@ def preview_targets(
         raise UsageError(
             f"{output}: a preview of the shots is a JPEG picture", advice="Name a .jpg file or a folder with --output."
         )
-    return targets(films, output, sheet_output, overwrite=overwrite)
+    return targets(films, output, sheet_output, overwrite=overwrite, reference=options.reference)
 
 
 def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | str, options: Options) -> Answer:

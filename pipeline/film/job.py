@@ -193,7 +193,7 @@ class _Planned:
 def _planned(
     source: Path, output: Path | str | None, options: Options, references: FilmReferences, originals: Originals
 ) -> _Planned:
-    originals = originals.and_of(source)
+    originals = originals.and_of(source, *references.paths)
     folder = None if output is None or not Path(output).is_dir() else Path(output)
     named = None if output is None or folder is not None else Path(output)
     if named is not None:

@@ -55,6 +55,7 @@ def test_blurred_chroma_gets_an_edge_where_luma_has_one() -> None:
         assert (float(plane[240, 322]) - float(plane[240, 318])) / (right - left) > 0.3
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("bits", [8, 10, 16])
 @pytest.mark.parametrize("divide", [(1, 1), (2, 2), (1, 2), (1, 4), (4, 4)])
 @pytest.mark.parametrize("size", [(480, 640), (241, 333), (33, 35)])
@@ -95,6 +96,7 @@ def test_every_colour_made_fits_the_gamut(bits: int) -> None:
             assert (luma + offset).max() <= 1 + 1e-4
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("orientation", EXIF_TURNS)
 def test_a_turned_picture_is_coloured_upright_and_painted_as_stored(orientation: int) -> None:
     turn, spec = EXIF_TURNS[orientation], still_spec(8)

@@ -113,8 +113,11 @@ class TiffFormat(StillFormat):
                 raise failed(path, f"it has {len(tiff.pages)} pages, not {len(wanted)}")
             for found, (made, stored) in zip(parsed(path, tiff), wanted, strict=True):
                 if made is not None:
-                    tags = read_tags(path, found)
                     pixels = _pixels(path, found)
+                    try:
+                        tags = read_tags(path, found)
+                    except DamagedIfdError as error:
+                        raise failed(path, f"its tags cannot be read: {error}") from error
                     seen = Found(pixels=pixels, orientation=tags.orientation, metadata=tags.metadata)
                     checks.append(verify_lossless(path, made, seen))
                 else:
