@@ -106,7 +106,11 @@ def _train_and_die(config: TrainConfig, photos: Path, run: Path, monkeypatch: py
         train(config, photos=photos, run=run, options=PLAIN)
 
 
-@pytest.mark.parametrize("config", [CONFIG, COHERENT, GAN, LATENT], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, GAN, *(pytest.param(config, marks=pytest.mark.nightly) for config in (COHERENT, LATENT))],
+    ids=lambda config: config.name,
+)
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     config: TrainConfig, photo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +157,7 @@ def test_photographs_on_the_device_teach_the_same_as_streamed_ones(
         assert resident[term] == pytest.approx(streamed[term], rel=0.03)
 
 
+@pytest.mark.nightly
 def test_a_run_fixed_by_the_clock_keeps_its_steps_in_the_next_slice(photo_cache: Path, tmp_path: Path) -> None:
     open_ended = dataclasses.replace(REGRESSION, evaluate_every=0, evaluate_photos=0)
     first = TrainOptions(total_minutes=0.01, pace_seconds=0.0, tensorboard=False)
@@ -298,6 +303,7 @@ with open_machine("cpu", precision="f32") as machine:
 """
 
 
+@pytest.mark.nightly
 def test_two_processes_share_every_batch_and_one_writes(photo_cache: Path, tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)

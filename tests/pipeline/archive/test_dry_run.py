@@ -130,6 +130,7 @@ def test_samples_are_drawn_from_what_the_orders_take(tree: Path) -> None:
     assert (len(photos), films) == (7, [])
 
 
+@pytest.mark.slow
 def test_a_few_sources_are_coloured_to_nowhere(tree: Path, tmp_path: Path, options: Options) -> None:
     before = sorted(tree.rglob("*"))
     broken = tmp_path / "broken.png"

@@ -115,6 +115,7 @@ def test_the_driver_opens_no_engine(world: World, tmp_path: Path, monkeypatch: p
     check_finished(tmp_path / "out", world.undisturbed)
 
 
+@pytest.mark.nightly
 def test_workers_stop_when_time_is_up_and_the_next_run_does_the_rest(world: World, tmp_path: Path) -> None:
     output, stop = tmp_path / "out", StopRequest()
     result = world.run(output, until=datetime.now() - timedelta(hours=1))

@@ -141,6 +141,7 @@ def test_what_a_helper_was_killed_with_is_done_by_the_owner(case: Case, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
 
 
+@pytest.mark.nightly
 def test_what_an_owner_was_killed_with_is_resumed_with_all_that_its_helpers_made(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
     with case.process(OWNER, output, pause=5) as owner, case.process(HELPER, output, pause=25) as helper:

@@ -58,6 +58,7 @@ def captioned(path: Path, captions: bytes) -> Path:
     return path
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("codec", "are_kept"), [(Codec.H264, True), (Codec.HEVC, True), (Codec.AV1, False)])
 def test_closed_captions_are_kept_or_named(tmp_path: Path, codec: Codec, are_kept: bool) -> None:
     result = rewrite(captioned(tmp_path / "a.ts", atsc(b"HE")), codec=codec)
@@ -82,6 +83,7 @@ def test_captions_that_are_all_padding_are_none(tmp_path: Path) -> None:
 # HDR ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.AV1, Codec.FFV1, Codec.PRORES])
 def test_hdr_metadata_are_kept_or_named(tmp_path: Path, codec: Codec) -> None:
     parameters = f"log-level=error:master-display={MASTERING}:max-cll=1000,400"
@@ -225,6 +227,7 @@ CODERS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.few(2)
 @CODERS
 def test_another_picture_size_midway_is_refused_before_any_work(tmp_path: Path, coder: str, suffix: str) -> None:
     parts = [
@@ -237,6 +240,7 @@ def test_another_picture_size_midway_is_refused_before_any_work(tmp_path: Path, 
         survey(film)
 
 
+@pytest.mark.few(2)
 @CODERS
 def test_another_pixel_aspect_midway_is_named(tmp_path: Path, coder: str, suffix: str) -> None:
     parts = [

@@ -110,6 +110,7 @@ BUILDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("toned", sampled([False, True], False))
 @pytest.mark.parametrize("name", ODD_JPEGS)
@@ -333,6 +334,7 @@ def test_jpeg_2000_with_bytes_behind_its_last_box_is_read(tmp_path: Path) -> Non
     assert "6 bytes after the end" in still.notes[-1].text
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("pixels", "profile"),
     [
@@ -424,6 +426,7 @@ def interlaced(pixels: np.ndarray, *, depth: int, colour: int) -> bytes:
     return png_of((b"IHDR", header), *palette, (b"IDAT", zlib.compress(packed)), (b"IEND", b""))
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (5, 1), (3, 4), (9, 17), (40, 31)])
 @pytest.mark.parametrize(
     ("depth", "colour", "samples"), [(1, 0, 1), (4, 0, 1), (8, 0, 1), (16, 0, 1), (8, 3, 1), (16, 2, 3), (8, 6, 4)]
