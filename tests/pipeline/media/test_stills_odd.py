@@ -161,6 +161,16 @@ def two_colours(path: Path, *, dark: int, bright: int) -> Path:
     return path
 
 
+def test_a_tiff_whose_palette_lacks_colours_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    colours = np.arange(64, dtype=np.uint16) * 1024
+    tifffile.imwrite(path, GREY, photometric="palette", colormap=np.tile(np.arange(256, dtype=np.uint16), (3, 1)))
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages.first.tags["ColorMap"].overwrite(colours.tolist() * 3)
+    with pytest.raises(InputError, match="holds 64 colours in its palette and refers to others"):
+        read_still(path)
+
+
 def test_a_tiff_of_one_bit_with_a_palette_is_read(tmp_path: Path) -> None:
     still = read_still(two_colours(tmp_path / "photo.tif", dark=20, bright=230))
     assert np.array_equal(still.luma, np.where(GREY < 100, 20, 230))
