@@ -26,29 +26,80 @@ from pipeline.publish import publishing
 from pipeline.results import shell_line
 from tests.commands import PATIENCE
 from tests.engines.tiny import write_tiny_model
+from tests.films import Sound, make_film
+from tests.photos import save, scene
 
 ROOT = Path(__file__).parent.parent
 
 
+# The libraries we use are loaded first, as what they are here; ours are loaded as on Windows.
+AS_ON_WINDOWS = """
+    import contextlib, ctypes, fcntl, importlib, os, pkgutil, signal, sys, types
+    import av, cattrs, cv2, filelock, imagecodecs, jinja2, numpy, platformdirs, prometheus_client, rich.console
+    import onnxruntime, rich.progress, starlette.applications, tifffile, typer, typer.core, typer.main, uvicorn
+    import ctypes.wintypes, multiprocessing, PIL.Image, PIL.ImageCms, shutil, sqlite3, subprocess, tempfile
+
+    flock, lseek, open_file = fcntl.flock, ctypes.CDLL(None).lseek, os.open
+    for name in ("fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"):
+        sys.modules[name] = None
+    for home, names in (
+        (os, ("fork", "getuid", "geteuid", "killpg", "sched_getaffinity", "setsid", "uname", "mkfifo")),
+        (signal, ("SIGHUP", "SIGKILL", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask")),
+    ):
+        for name in names:
+            delattr(home, name)
+
+
+    class Kernel:
+        def GetDriveTypeW(self, drive):
+            return 3
+
+        def LockFileEx(self, handle, how, *rest):
+            try:
+                flock(handle.value, (2 if how & 2 else 1) | (4 if how & 1 else 0))
+            except BlockingIOError:
+                return 0
+            return 1
+
+        def UnlockFileEx(self, handle, *rest):
+            flock(handle.value, 8)
+            return 1
+
+
+    def open_no_folder(path, flags, *mode, **options):
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_file(path, flags, *mode, **options)
+
+
+    os.open = open_no_folder
+    ctypes.windll = types.SimpleNamespace(kernel32=Kernel())
+    ctypes.WinDLL = lambda name, **options: Kernel()
+    ctypes.get_last_error = lambda: 33
+    ctypes.cdll.ucrtbase = types.SimpleNamespace(_lseeki64=lseek)
+    for name in ("msvcrt", "winreg"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.modules["msvcrt"].get_osfhandle = int
+    sys.platform = "win32"
+"""
+
+
+def as_on_windows(code: str, *words: object) -> list[str]:
+    """Run ``code`` where POSIX's modules, functions and signals are not, and return the words that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(AS_ON_WINDOWS) + textwrap.dedent(code), *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
 def test_every_module_can_be_imported_where_posix_is_not() -> None:
-    """The libraries we use are loaded first, as what they are here; ours are loaded as on Windows."""
     code = """
-        import importlib, os, pkgutil, signal, sys, types
-        import av, cattrs, cv2, filelock, imagecodecs, jinja2, numpy, platformdirs, prometheus_client, rich.console
-        import rich.progress, starlette.applications, tifffile, typer, typer.core, typer.main, uvicorn
-        import ctypes.wintypes, multiprocessing, PIL.Image, PIL.ImageCms, sqlite3, subprocess
-
-        for name in ("fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"):
-            sys.modules[name] = None
-        for home, names in (
-            (os, ("fork", "getuid", "geteuid", "killpg", "sched_getaffinity", "setsid", "statvfs", "uname", "mkfifo")),
-            (signal, ("SIGHUP", "SIGKILL", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask")),
-        ):
-            for name in names:
-                delattr(home, name)
-        sys.modules["msvcrt"] = types.ModuleType("msvcrt")
-        sys.platform = "win32"
-
         import cli, engines, pipeline
         names = [
             one.name
@@ -64,18 +115,36 @@ def test_every_module_can_be_imported_where_posix_is_not() -> None:
         finish_on_signals(StopRequest(), print)
         print(len(names), usable_cores() > 0)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    count, cores = done.stdout.split()
+    count, cores = as_on_windows(code)
     assert int(count) > 150
     assert cores == "True"
+
+
+@pytest.mark.slow
+def test_an_archive_is_coloured_where_posix_is_not(tmp_path: Path) -> None:
+    """What Windows' kernel is asked for is answered by Linux's; everything else runs as there."""
+    (source := tmp_path / "scans").mkdir()
+    save(source / "a.jpg", scene())
+    make_film(source / "b.mp4", codec="libx264", times=range(6), sounds=[Sound()])
+    code = """
+        from pathlib import Path
+        from pipeline import LockedError, Options, colorize_archive
+        from pipeline.archive.output_folder import LOCK, home
+        from pipeline.file_locks import EXCLUSIVE, NO_WAIT, lock_file
+
+        source, options = Path(sys.argv[1]), Options(engine="onnxruntime", model=sys.argv[2])
+        for _ in range(2):
+            result = colorize_archive(source, options=options)
+            print(result.photos, result.films, result.skipped, result.failed)
+        with (home(result.output, None) / LOCK).open("ab") as held:
+            lock_file(held, EXCLUSIVE | NO_WAIT)
+            try:
+                colorize_archive(source, options=options)
+            except LockedError:
+                print("locked")
+    """
+    assert as_on_windows(code, source, write_tiny_model(tmp_path)) == ["1", "1", "0", "0", "0", "0", "2", "0", "locked"]
+    assert (tmp_path / "scans-colorized" / "report.html").is_file()
 
 
 def test_patterns_may_be_written_with_the_slashes_of_the_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,9 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
     input. Raises `WeightsError` for any other file, `MissingDependencyError` without h5py for Keras's, `WriteError`.
     """
     if not source.is_file():
-        raise WeightsError(f"{source}: no such file")
+        raise WeightsError(
+            f"{source}: no such file", advice="Name torchvision's, timm's or Keras's file of ResNet-18 or VGG-16."
+        )
     if output is not None and output.suffix != ".safetensors":
         raise WeightsError(f"{output}: the name must end in .safetensors")
     keras = _is_keras(source)
@@ -73,7 +75,7 @@ def convert_backbone(source: Path, output: Path | None = None) -> Backbone:
     else:
         encoder = "vgg16"
         model = VGG16Encoder()
-        places = {name if keras else name.removeprefix("features."): name for name in tensors}
+        places = _keras_places(tensors) if keras else {name.removeprefix("features."): name for name in tensors}
         own = {name: places[name] for name in model.state_dict() if name in places}
         if any(name not in own or tensors[own[name]].shape != shape for name, shape in _FIRST_BLOCK.items()):
             raise WeightsError(
@@ -168,7 +170,7 @@ def _is_keras(source: Path) -> bool:
 
 
 def _read_keras(source: Path) -> dict[str, Tensor]:
-    """Return VGG-16's convolutions from a Keras file by their position in torchvision's ``features``."""
+    """Return the tensors in a Keras file by their paths in it, kernels in torch's order of axes."""
     try:
         import h5py
     except ImportError as error:
@@ -183,16 +185,23 @@ def _read_keras(source: Path) -> dict[str, Tensor]:
             arrays = dict(_datasets(file, ""))
     except OSError as error:
         raise WeightsError(f"{source}: a damaged Keras file: {error}") from error
-    found: dict[str, Tensor] = {}
+    return {
+        path: torch.from_numpy(np.array(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array))
+        for path, array in arrays.items()
+        if np.issubdtype(array.dtype, np.number)
+    }
+
+
+def _keras_places(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the paths of VGG-16's convolutions by their names in torchvision's ``features``."""
+    found = {}
     for order, (place, name) in enumerate(zip(_VGG16_PLACES, _KERAS_VGG16, strict=True)):
         # Keras 3 discards names: the layers are conv2d, conv2d_1, ... in order.
         anonymous = f"layers/conv2d{f'_{order}' if order else ''}/"
-        for path, array in arrays.items():
+        for path, tensor in tensors.items():
             if name in path.split("/") or path.startswith((anonymous, f"layers/{name}/")):
-                kernel = array.ndim == 4
-                value = torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 0, 1) if kernel else array))
-                found[f"{place}.{'weight' if kernel else 'bias'}"] = value
-    return found or {path: torch.from_numpy(array) for path, array in arrays.items()}
+                found[f"{place}.{'weight' if tensor.ndim == 4 else 'bias'}"] = path
+    return found
 
 
 def _datasets(group: Any, path: str) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[Any]]]]:

@@ -17,6 +17,7 @@ from training.data import Stage
 T = TypeVar("T")
 
 CONFIGS = Path(__file__).parent / "configs"
+_ADVICE = "colorize-model config NAME prints a whole configuration to start from."
 
 
 @dataclass(frozen=True)
@@ -206,9 +207,9 @@ def _read(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         if field.default is dataclasses.MISSING
     }
     if unknown := sorted(values.keys() - types_by_key.keys()):
-        raise ConfigError(f"{where}: unknown keys: {', '.join(unknown)}")
+        raise ConfigError(f"{where}: unknown keys: {', '.join(unknown)}", advice=_ADVICE)
     if missing := sorted(required - values.keys()):
-        raise ConfigError(f"{where}: missing keys: {', '.join(missing)}")
+        raise ConfigError(f"{where}: missing keys: {', '.join(missing)}", advice=_ADVICE)
     return kind(**{key: _value(types_by_key[key], value, where, key) for key, value in values.items()})
 
 

@@ -130,7 +130,7 @@ def build_cache(
     check_output(cache, sources)
     for source in sources:
         if not source.exists():
-            raise PhotosError(f"{source}: no such folder or zip file")
+            raise PhotosError(f"{source}: no such folder or zip file", advice="Check the path of --photos.")
         if source.is_file() and not zipfile.is_zipfile(source):
             raise PhotosError(
                 f"{source}: no folder and no zip file",

@@ -36,6 +36,7 @@ from training.data import Photos, crops_before
 from training.files import check_output, check_place, writing
 from training.onnx_graph import graph_of, to_onnx
 from training.origins import photos_of, published
+from training.overfit import is_overfit
 from training.photo_zips import open_photos
 from training.quantization import ab_bins
 from training.ranges import activation_ranges
@@ -117,6 +118,11 @@ def export_command(
         check_output(written, [path for path in (checkpoint, evaluation, photos) if path is not None])
     check_place(output)
     trained = load_trained(checkpoint)
+    if is_overfit(trained.config):
+        raise ExportError(
+            f"{checkpoint}: a check with --overfit, which knows its few photographs and has none to measure on",
+            advice="Export a run without --overfit.",
+        )
     found = photos or photos_of(checkpoint, trained.made_from)
     cache = None if found is None else open_photos(found)
     calibration = None

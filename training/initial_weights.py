@@ -20,6 +20,7 @@ from training.data import Photos, middle_crop
 from training.files import UNREADABLE
 from training.onnx_import import load_exported
 
+_SAME_NETWORK = "Start from a run of the same architecture; ImageNet weights go with --backbone."
 _PROBES, _PROBE_BATCH, _PROBE_SIDE = 192, 16, 160
 
 
@@ -102,9 +103,11 @@ def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> set[str]:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except (RuntimeError, AttributeError) as error:
         said = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
-        raise WeightsError(f"{path}: weights of another network: {(said or [str(error)])[0]}") from error
+        raise WeightsError(
+            f"{path}: weights of another network: {(said or [str(error)])[0]}", advice=_SAME_NETWORK
+        ) from error
     if unexpected:
-        raise WeightsError(f"{path}: weights of another network: {', '.join(unexpected[:5])}")
+        raise WeightsError(f"{path}: weights of another network: {', '.join(unexpected[:5])}", advice=_SAME_NETWORK)
     return set(missing)
 
 

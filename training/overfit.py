@@ -67,7 +67,7 @@ def overfit(
     batch = min(config.batch, count)
     by_heart = dataclasses.replace(
         config,
-        name=f"{config.name}-overfit-{count}",
+        name=f"{config.name}{_suffix(count)}",
         batch=batch,
         steps=steps,
         growth=(),
@@ -92,6 +92,15 @@ def overfit(
     greys = [_grey_error(middle_crop(few[number], size)) for number in range(count)]
     sheet = run / SAMPLES / f"{last['step']:07}.png"
     return Overfit(count, last["step"], float(np.mean(greys)), last["held_out/ciede2000"], sheet)
+
+
+def is_overfit(config: TrainConfig) -> bool:
+    """Return whether a run of `overfit` had this configuration: what it held out it had learnt by heart."""
+    return config.name.endswith(_suffix(config.holdout))
+
+
+def _suffix(count: int) -> str:
+    return f"-overfit-{count}"
 
 
 def check_count(photographs: int, count: int) -> None:

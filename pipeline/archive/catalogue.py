@@ -160,6 +160,13 @@ class ArchiveCatalogue:
         entry = self._entry(name)
         return Shots.of(self.film(name), entry.labels, entry.starts, entry.ends, frames=entry.frames)
 
+    def are_shots_known(self, name: str) -> bool:
+        """Return True for every item: its shots are those of the last result."""
+        return name in self._places
+
+    def find_shots(self, name: str, progress: Progress, stop: StopRequest) -> None:
+        """Do nothing: the shots are known."""
+
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return thumbnail ``number`` of an item's result as JPEG. Raises `KeyError`, `OutputError`."""
         entry = self._entry(name)
@@ -284,12 +291,12 @@ def _entries(ledger: LedgerReader, number: int, corrections: CorrectionTree) -> 
 
 
 def _bounds(result: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...], int]:
-    """Return the starts and ends of a film's shots that have thumbnails, and the frames of its last shot.
+    """Return the starts and ends of a film's shots that have thumbnails, and the frames of the last of them.
 
-    Empty for photographs.
+    Each lasts until the next that has one. Empty for photographs.
     """
     shots = result.get("shots", ())
-    starts = [*(shot["start_seconds"] for shot in shots), math.inf]
     shown = previewed(len(shots))
-    frames = shots[-1]["frames"] if shots else 0
-    return tuple(starts[number] for number in shown), tuple(starts[number + 1] for number in shown), frames
+    starts = [*(shots[number]["start_seconds"] for number in shown), math.inf]
+    frames = sum(shot["frames"] for shot in shots[shown[-1] :]) if shots else 0
+    return tuple(starts[:-1]), tuple(starts[1:]), frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,20 +15,31 @@ from pipeline.archive.counts import Counts
 from pipeline.archive.fingerprints import recipes
 from pipeline.archive.ledger import LedgerReader, Record, State, read_ledger
 from pipeline.archive.output_folder import check_shards
-from pipeline.archive.plan import KINDS, plan
+from pipeline.archive.plan import KINDS, Job, Rejected, plan
 from pipeline.archive.run_options import RunOptions
 from pipeline.archive.walk import Kind, Selection, walk
 from pipeline.color.colorizer import Colorizer, fingerprint
 from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video, outline
+from pipeline.media.film_plan import plan_film
 from pipeline.options import Options
 from pipeline.photo.job import PhotoJob, colorize_photos, result_name
-from pipeline.progress import Silent
-from pipeline.results import Failure
+from pipeline.progress import Progress, Silent, announced
+from pipeline.results import Failure, Note
 
 _PHOTOS, _FILMS = 7, 2
+_MOST_FILMS = 1000  # whose notes are kept
+_READING = "reading films"
 _ENOUGH_PHOTOS = 20
 _LEAST_FRAMES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmNotes:
+    """What a result of the film ``source`` will not keep as it is."""
+
+    source: Path
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +52,7 @@ class Survey:
     films to colour, and ``film_pixels`` is the sum of frames times pixels of the films. ``ignored`` files are neither
     photograph nor film, ``ignored_suffixes`` counts them by suffix; ``hidden`` files and folders were left out, as were
     ``links`` to folders and results of earlier runs. ``failed`` counts the sources that cannot be planned, of which
-    ``failures`` lists the first thousand.
+    ``failures`` lists the first thousand. ``film_notes`` are those of the first thousand films that have any.
     """
 
     source: Path
@@ -62,6 +73,7 @@ class Survey:
     links: tuple[Path, ...]
     failed: int
     failures: tuple[Failure, ...]
+    film_notes: tuple[FilmNotes, ...]
 
 
 def survey_archive(
@@ -70,16 +82,19 @@ def survey_archive(
     options: Options | None = None,
     *,
     run_options: RunOptions | None = None,
+    progress: Progress | None = None,
 ) -> Survey:
     """Walk the tree and count; nothing is written and no photograph is opened.
 
-    Raises `InputError` if ``source`` is not a folder or is empty, `UsageError` if one of source and output lies in the
-    other, `WeightsError` if the recipe cannot be computed without weights, `OutputError` if the ledger cannot be read.
+    All packets of each film that would be coloured are read, as a run does before its first frame; ``progress`` is told
+    what will not be kept. Raises `InputError` if ``source`` is not a folder or is empty, `UsageError` if one of source
+    and output lies in the other, `WeightsError` if the recipe cannot be computed without weights, `OutputError` if the
+    ledger cannot be read.
     """
     archive = archive_at(source, output, options, run_options)
     archive.check()
     check_shards(archive.output, archive.run_options.shard)
-    counts = _counted(archive)
+    counts, film_notes = _counted(archive, progress or Silent())
     counts.check_any(archive.source, known=0)
     return Survey(
         source=archive.source,
@@ -100,21 +115,55 @@ def survey_archive(
         links=tuple(archive.source / path for path in counts.links),
         failed=counts.failed,
         failures=tuple(counts.failures),
+        film_notes=tuple(film_notes),
     )
 
 
-def _counted(archive: Archive) -> Counts:
+def _counted(archive: Archive, progress: Progress) -> tuple[Counts, list[FilmNotes]]:
     counts = Counts()
     ledger = read_ledger(archive.output, shard=archive.run_options.shard)
-    with ledger or nullcontext():
+    with ledger or nullcontext(), _FilmReader(archive, progress) as films:
         if ledger is None:
             items = plan(archive, recipes=dict.fromkeys(KINDS, ""), known=lambda _paths: {})
         else:
             current = recipes(archive.options, fingerprint(archive.options))
             items = plan(archive, recipes=current, known=ledger.known)
         for item in items:
-            counts.add(item)
-    return counts
+            found = films.read(item) if isinstance(item, Job) else item
+            if isinstance(found, Rejected) and found.failure.refused:
+                progress.say(f"refused: {found.failure.error}")
+            counts.add(found)
+    return counts, films.notes
+
+
+class _FilmReader(ExitStack):
+    """Reads the films that would be coloured; ``notes`` are those of the first of them."""
+
+    def __init__(self, archive: Archive, progress: Progress) -> None:
+        super().__init__()
+        self._archive, self._progress = archive, progress
+        self._has_begun = False
+        self.notes: list[FilmNotes] = []
+
+    def read(self, job: Job) -> Job | Rejected:
+        """Return ``job``, or why its film would be refused."""
+        if job.kind is not Kind.FILM or not job.is_to_do:
+            return job
+        if not self._has_begun:
+            self.enter_context(announced(self._progress, _READING, None, "films"))
+            self._has_begun = True
+        source = self._archive.source / job.path
+        try:
+            found = plan_film(source, self._archive.options, suffix=Path(job.name).suffix)
+        except Exception as fault:  # noqa: BLE001 - one bad film must not stop the rest
+            return job.rejected(Failure.of(source, fault))
+        notes = (*found.notes, *found.damage)
+        for note in notes:
+            self._progress.note(str(source), note)
+        if notes and len(self.notes) < _MOST_FILMS:
+            self.notes.append(FilmNotes(source=source, notes=notes))
+        self._progress.advance(_READING)
+        return job
 
 
 @dataclass(frozen=True, kw_only=True)

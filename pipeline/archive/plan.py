@@ -82,6 +82,19 @@ class Job(NamedTuple):
         """Whether a result should be made."""
         return self.status in _TO_DO
 
+    def rejected(self, failure: Failure) -> Rejected:
+        """Return the same source without a job."""
+        return Rejected(
+            path=self.path,
+            name=self.name,
+            kind=self.kind,
+            stat=self.stat,
+            recipe=self.recipe,
+            attempts=self.attempts,
+            deaths=self.deaths,
+            failure=failure,
+        )
+
 
 class Rejected(NamedTuple):
     """A source, or a folder (of kind ``folder``) that could not be entered, that cannot become a job.

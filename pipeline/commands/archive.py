@@ -196,8 +196,10 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
 def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:
     from pipeline.archive.dry_run import survey_archive
     from pipeline.archive.output_folder import free_space
+    from pipeline.terminal import error_console, shown
 
-    survey = survey_archive(folder, output, options, run_options=run_options)
+    with shown(error_console(), quiet=reporting.quiet, root=folder) as progress:
+        survey = survey_archive(folder, output, options, run_options=run_options, progress=progress)
     expected = _forecast(survey, options, run_options, reporting)
     free = free_space(survey.output)
     aside = f", {count(survey.refused, 'item')} refused" if survey.refused else ""
@@ -210,8 +212,6 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
         *_expectations(expected, free, run_options),
         *(f"  left out: {path}" for path in survey.links),
     ]
-    if survey.films:
-        lines.append("  films were opened but not read; colorize-video --dry-run shows what a film will not keep")
     document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed or survey.quarantined else 0
     return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)

@@ -79,7 +79,7 @@ def _colorize_photo(
         refuse_films_and_folders(sources)
         require_untimed(options)
         check_request(options, corrections)
-        names = targets(sources, output, default_output, overwrite=overwrite or dry_run)
+        names = targets(sources, output, default_output, overwrite=overwrite or dry_run, reference=reference)
         jobs = []
         for source, target in zip(sources, names, strict=True):
             tree, item = correction_of_file(source, target, originals=Originals((source,)), tree=corrections)

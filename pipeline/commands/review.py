@@ -132,6 +132,6 @@ def catalogue_of(
     def default(item: Path) -> Path:
         return film_output(known.of(item), options) if films[item] else default_output(item)
 
-    names = targets(items, output, default, overwrite=True)
+    names = targets(items, output, default, overwrite=True, reference=options.reference)
     kinds = (FILM if films[item] else PHOTO for item in items)
     return FileCatalogue(list(zip(kinds, items, names, strict=True)), options, corrections=corrections, known=known)

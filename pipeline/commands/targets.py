@@ -59,20 +59,23 @@ def targets(
     default: Callable[[Path], Path],
     *,
     overwrite: bool,
+    reference: Path | None = None,
     beside: Callable[[Path], Path] | None = None,
 ) -> list[Path]:
     """Return the path of each source's result: its ``default``, placed in the folder ``output`` if that is given.
 
     For a single source, ``output`` may also be a file. ``beside`` names the second file that accompanies a result.
-    Raises `UsageError` for two results with one name, for results that would replace a source, and for existing files
-    (unless ``overwrite``), `OutputError` for folders that cannot be written.
+    Raises `UsageError` for two results with one name, for results that would replace a source or the picture
+    ``reference``, and for existing files (unless ``overwrite``), `OutputError` for folders that cannot be written.
     """
     folder = output if output is not None and (len(sources) > 1 or output.is_dir()) else None
     if folder is not None and not folder.is_dir() and (folder.exists() or _is_named_as_file(folder)):
         what = "is a file" if folder.exists() else "is the name of a file"
         raise UsageError(f"{folder}: {what}, and there are several sources", advice="Name a folder with --output.")
     found: dict[Path, Path] = {}
-    originals = Originals(tuple(sources))
+    # A folder of references may be that of the results too.
+    references = () if reference is None or reference.is_dir() else (reference,)
+    originals = Originals((*sources, *references))
     for source in sources:
         target = folder / default(source).name if folder is not None else output or default(source)
         if target in found:

@@ -134,7 +134,7 @@ def _colorize_video(
             return default_output(known.of(film), options)
 
         beside = None if compare is None else comparison_output
-        names = targets(sources, output, default, overwrite=overwrite, beside=beside)
+        names = targets(sources, output, default, overwrite=overwrite, reference=reference, beside=beside)
         jobs = list(zip(sources, names, strict=True))
         return _colour(jobs, options, reporting, known, compare=compare, corrections=corrections)
 
@@ -230,7 +230,8 @@ def _plan(films: Sequence[Path], output: Path | None, options: Options, compare:
         plans[film] = plan_film(film, options)
         return default_output(plans[film].info, options)
 
-    names = targets(films, output, default, overwrite=True, beside=None if compare is None else comparison_output)
+    beside = None if compare is None else comparison_output
+    names = targets(films, output, default, overwrite=True, reference=options.reference, beside=beside)
     found = [
         _planned(film, target, plans.get(film) or plan_film(film, options, suffix=target.suffix), options, compare)
         for film, target in zip(films, names, strict=True)

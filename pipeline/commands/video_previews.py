@@ -51,7 +51,7 @@ def preview_targets(
     beside = None if compare is None else comparison_output
     overwrite = options.overwrite or dry_run
     if isinstance(wanted, Span):
-        return targets(films, output, part_output, overwrite=overwrite, beside=beside)
+        return targets(films, output, part_output, overwrite=overwrite, reference=options.reference, beside=beside)
     if compare is not None:
         raise UsageError(
             "--preview shots writes a picture, and --compare is for films", advice="Leave one of them out."
@@ -60,7 +60,7 @@ def preview_targets(
         raise UsageError(
             f"{output}: a preview of the shots is a JPEG picture", advice="Name a .jpg file or a folder with --output."
         )
-    return targets(films, output, sheet_output, overwrite=overwrite)
+    return targets(films, output, sheet_output, overwrite=overwrite, reference=options.reference)
 
 
 def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | str, options: Options) -> Answer:
@@ -128,9 +128,11 @@ def _part(
     progress: Progress,
     stop: StopRequest,
 ) -> tuple[object, str]:
+    from pipeline.color.colorizer import open_colorizer
     from pipeline.film.comparison import write_comparisons
     from pipeline.film.excerpt import Renamed, excerpt, frame_number, moved
     from pipeline.film.job import colorize_video
+    from pipeline.film.stated_frames import hints_elsewhere
     from pipeline.media.probe import Probes
 
     try:
@@ -142,22 +144,25 @@ def _part(
         # The user does not know the temporary folder beside the preview.
         with Renamed(Path(folder), name).errors():
             part = excerpt(film, span, Path(folder), rate=options.frame_rate)
-        wanted = moved(options, part.origin + part.start, part.origin + span.start + span.seconds)
+        begin, end = part.origin + part.start, part.origin + span.start + span.seconds
+        wanted = moved(options, begin, end)
         if references.numbered:
             references = references.of_part(frame_number(film, part.start, rate=options.frame_rate))
-        renamed = Renamed(part.path, film)
-        with renamed.errors():
-            renaming = _RenamingProgress(progress, renamed)
+        renamed, known = Renamed(part.path, film), Probes(options.frame_rate)
+        renaming = _RenamingProgress(progress, renamed)
+        with renamed.errors(), open_colorizer(options, progress=renaming) as colorizer:
             result = colorize_video(
                 part.path,
                 name,
                 wanted,
                 references=references,
+                elsewhere=hints_elsewhere(known.of(film), options, colorizer, begin, end),
+                colorizer=colorizer,
                 progress=renaming,
                 stop=stop,
                 description=f"preview: a part of a film, from {time_text(part.start)} on",
             )
-            both = write_comparisons([result], options, compare, renaming, known=Probes(options.frame_rate))
+            both = write_comparisons([result], options, compare, renaming, known=known)
     frames = count(result.frames, "frame")
     line = f"[bold green]{markup(name)}[/bold green]  preview: {frames} from {time_text(part.start)} on"
     if part.start < span.start:

@@ -18,10 +18,12 @@ from pipeline.film.excerpt import Renamed, frame_number, moved
 from pipeline.film.frames import upright_size
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences
+from pipeline.film.stated_frames import hints_elsewhere
 from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container, said
+from pipeline.media.deinterlace import whole_pictures
 from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frames_from
 from pipeline.media.source import reporting
@@ -34,6 +36,8 @@ _LARGEST = 1280
 # For the small copy that is coloured: nearly lossless, and fast.
 _COPY = {"crf": "10", "preset": "ultrafast"}
 _LAYOUT = "yuv420p"
+# The largest number that H.264 has for the shape of a pixel.
+_FINEST = 0xFFFF
 
 
 def write_clip(
@@ -49,10 +53,10 @@ def write_clip(
 ) -> None:
     """Write the part ``span`` of the film ``info``, coloured, to ``output``: MP4 that browsers play, without sound.
 
-    Its times are those of the film's frames, so the first may not be zero. Its longer side has at most 1,280 pixels.
-    ``options`` are those of the whole film; hints for other moments are left out, ``references`` apply as they do in
-    the film. Raises the errors of `colorize_video`, `OutputError` also if the part cannot be copied, `UsageError` if
-    the film ends earlier.
+    Its times are those of the film's frames, so the first may not be zero. Its longer side has at most 1,280 pixels,
+    and interlaced film is deinterlaced. ``options`` are those of the whole film; hints for other moments and
+    ``references`` apply as they do in the film, where it looks like them. Raises the errors of `colorize_video`,
+    `OutputError` also if the part cannot be copied, `UsageError` if the film ends earlier.
     """
     source = info.path
     # The pixels of the copy differ.
@@ -60,6 +64,7 @@ def write_clip(
     with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
         part = Path(folder, "part.mp4")
         end = span.start + _copy(info, span, part, stop)
+        elsewhere = hints_elsewhere(info, options, colorizer, span.start, end)
         if references.numbered:
             references = references.of_part(frame_number(source, span.start - info.start, rate=options.frame_rate))
         wanted = replace(
@@ -77,6 +82,7 @@ def write_clip(
                 output,
                 wanted,
                 references=references,
+                elsewhere=elsewhere,
                 colorizer=colorizer,
                 progress=progress,
                 stop=stop,
@@ -119,12 +125,12 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fracti
 def _frames(
     info: FilmInfo, start: Fraction, width: int, height: int, stop: StopRequest
 ) -> Generator[tuple[int, av.VideoFrame], None, None]:
-    """Yield the frames from ``start`` on, small, in 8 bits, each with its time from there. Raises `InputError`."""
+    """Yield the pictures from ``start`` on, small, in 8 bits, each with its time from there. Raises `InputError`."""
     first = round(start / info.time_base)
     half = _half_a_frame(info)
     before = -1
     with reporting(info.path), closing(frames_from(info, start - half)) as decoded:
-        for frame in decoded:
+        for frame in whole_pictures(info, decoded):
             stop.check()
             if frame.pts is None or frame.pts < first - half / info.time_base:
                 continue
@@ -146,7 +152,9 @@ def _stream(writing: av.container.OutputContainer, info: FilmInfo, width: int, h
     stream.width, stream.height, stream.pix_fmt = width, height, _LAYOUT
     context = stream.codec_context
     context.time_base = stream.time_base = info.time_base
-    context.sample_aspect_ratio = info.sample_aspect_ratio
+    # The sides are rounded; the picture keeps its shape.
+    shape = info.sample_aspect_ratio * Fraction(info.width * height, info.height * width)
+    context.sample_aspect_ratio = shape.limit_denominator(_FINEST)
     context.colorspace, context.color_range = info.colors.matrix, 1
     if info.display_matrix is not None:
         stream.set_display_matrix(info.display_matrix)

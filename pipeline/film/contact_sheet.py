@@ -88,7 +88,7 @@ def write_contact_sheet(
     time that the film will get, but with the hints and ``references`` for it or for other frames of its scene. Raises
     the errors of `colorize_video`.
     """
-    progress, originals = progress or Silent(), Originals((source,))
+    progress, originals = progress or Silent(), Originals((source, *references.paths))
     planned = plan_film(source, options)
     check_target(output, overwrite=options.overwrite, originals=originals)
     film = film_source(planned.info, planned.video, options, references)

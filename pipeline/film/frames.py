@@ -14,6 +14,7 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.model_input import ModelInput, Turn
 from pipeline.color.spaces import F32, ColorSpec, resolve_film
+from pipeline.color.statements import Statement
 from pipeline.color.tone import ToneEvidence, evidence
 from pipeline.color.triage import usual_tone
 from pipeline.color.upsampling import upsample
@@ -54,6 +55,7 @@ class FilmSource:
     """A film to colour and its settings: everything that decoding, colouring and encoding must agree on.
 
     ``is_own`` tells that the film declares itself a result of this program, so it is treated as coloured.
+    ``elsewhere`` are statements about frames that it does not have, if it is a part of another film.
     """
 
     info: FilmInfo
@@ -62,6 +64,7 @@ class FilmSource:
     options: Options
     references: FilmReferences = NO_REFERENCES
     is_own: bool = False
+    elsewhere: tuple[Statement, ...] = ()
 
     @property
     def colors(self) -> ColorTags:

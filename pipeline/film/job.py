@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, given_or_opened
+from pipeline.color.statements import Statement
 from pipeline.corrections import correction_at
 from pipeline.film.colouring import Colouring
 from pipeline.film.frames import DECLARATION, NO_NEW_COLOUR, FilmSource, beside, film_source
@@ -46,6 +47,7 @@ def colorize_video(
     correction: Path | None = None,
     item: PurePath | None = None,
     references: FilmReferences | None = None,
+    elsewhere: tuple[Statement, ...] = (),
     colorizer: Colorizer | None = None,
     progress: Progress | None = None,
     originals: Originals = NO_ORIGINALS,
@@ -61,7 +63,8 @@ def colorize_video(
     segments, kept in a hidden folder beside ``output``: if the run dies or is cancelled, the next one reuses the
     complete segments; `help_with_video` may write some of them. ``correction`` is the file with a person's corrections
     to the film, which need not exist. ``item`` is the film's path in a tree of references, see `film_references`;
-    ``references``, if given, replace its result. When ``stop`` is made, the film ends after the current segment, with
+    ``references``, if given, replace its result. ``elsewhere`` are statements about frames of a film of which
+    ``source`` is a part. When ``stop`` is made, the film ends after the current segment, with
     `Cancelled`. ``description`` goes into the tags of a result that is not a whole film. ``source`` and ``originals``
     are never replaced. Raises the errors of `pipeline.errors`, `LockedError` while another run colours the same film;
     after an error, what is under the final name is what was there before.
@@ -70,6 +73,7 @@ def colorize_video(
     source, stop = Path(source), stop or StopRequest()
     asked, own_references = with_correction(source, options or Options(), correction, item)
     planned = _planned(source, output, asked, own_references if references is None else references, originals)
+    planned = replace(planned, film=replace(planned.film, elsewhere=elsewhere))
     film, final, originals = planned.film, planned.final, planned.originals
     info, plan, streams = film.info, film.plan, planned.streams
     check_target(final, overwrite=film.options.overwrite, originals=originals)
@@ -189,7 +193,7 @@ class _Planned:
 def _planned(
     source: Path, output: Path | str | None, options: Options, references: FilmReferences, originals: Originals
 ) -> _Planned:
-    originals = originals.and_of(source)
+    originals = originals.and_of(source, *references.paths)
     folder = None if output is None or not Path(output).is_dir() else Path(output)
     named = None if output is None or folder is not None else Path(output)
     if named is not None:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
+
+from pipeline.color.frame_record import FrameRecord
+from pipeline.color.model_input import ModelInput
+from pipeline.color.shots import find_shots
+from pipeline.errors import InputError
+from pipeline.film.shot_records import previewed
 from pipeline.film_time import time_text
+from pipeline.interruption import StopRequest
 from pipeline.media.probe import FilmInfo, open_picture
+from pipeline.media.sampling import frames_from
 from pipeline.media.source import reporting
+from pipeline.progress import Progress, announced
+from pipeline.sizes import size_within
+
+_SIDE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +68,24 @@ class Shots:
         return Shots(frame=frame, shots=tuple(shots))
 
     @staticmethod
+    def found(info: FilmInfo, *, progress: Progress, stop: StopRequest) -> Shots:
+        """Find the shots of the film ``info``, as colouring it does, with labels at their middles: decodes all of it.
+
+        Of very many shots some are listed, each up to the next one that is. ``progress`` counts frames. Raises
+        `InputError`, and `Cancelled` when ``stop`` is made.
+        """
+        with announced(progress, str(info.path), info.frame_count, "frames"):
+            begins, end = _begins(info, progress, stop)
+        bounds = [*begins, end]
+        shown = previewed(len(begins))
+        until = [*(bounds[number] for number in shown[1:]), end]
+        shots = (
+            Shot(label=time_text((bounds[number] + bounds[number + 1]) / 2), start=bounds[number], end=ended)
+            for number, ended in zip(shown, until, strict=True)
+        )
+        return Shots(frame=_frame(info), shots=tuple(shots))
+
+    @staticmethod
     def even(info: FilmInfo, parts: int) -> Shots:
         """Divide the film ``info`` into ``parts`` of equal length, with labels at their middles.
 
@@ -71,6 +104,35 @@ class Shots:
             for number in range(parts)
         )
         return Shots(frame=frame, shots=tuple(shots))
+
+
+def _begins(info: FilmInfo, progress: Progress, stop: StopRequest) -> tuple[list[float], float]:
+    """Return the times at which the shots of a film begin, and its end, in seconds. Raises `InputError`."""
+    begins: list[float] = []
+    times: deque[float] = deque()
+    end, shot = 0.0, -1
+
+    def records() -> Iterator[FrameRecord]:
+        nonlocal end
+        with reporting(info.path), closing(frames_from(info, info.start)) as decoded:
+            for frame in decoded:
+                stop.check()
+                progress.advance(str(info.path))
+                width, height = size_within(_SIDE, frame.width, frame.height)
+                small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
+                times.append(float((frame.pts or 0) * info.time_base))
+                end = times[-1] + _frame(info)
+                luma = np.asarray(small.to_ndarray(), np.float32) / np.float32(255)
+                yield FrameRecord(index=len(times), model_input=ModelInput(luma))
+
+    for record in find_shots(records()):
+        time = times.popleft()
+        if record.shot != shot:
+            shot = record.shot
+            begins.append(time)
+    if not begins:
+        raise InputError(f"{info.path}: no frame can be read", advice="Check that it plays.")
+    return begins, end
 
 
 def _frame(info: FilmInfo) -> float:

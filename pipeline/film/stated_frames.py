@@ -18,26 +18,29 @@ from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_of, still_spec
 from pipeline.color.statements import Statement, hinted, statement
 from pipeline.errors import InputError, UsageError
-from pipeline.film.frames import FilmSource
+from pipeline.film.frames import FilmSource, film_source
+from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frame_at
 from pipeline.media.stills import read_still, space_for_colour
-from pipeline.options import Hint
+from pipeline.media.video_plan import plan_video
+from pipeline.options import Hint, Options
 
 
 @dataclass(frozen=True, eq=False)
 class StatedFrames:
     """Statements by frame number, counted from 0, and by the time, in seconds, at which a frame is shown.
 
-    Those in ``anywhere`` belong to no frame.
+    Those in ``anywhere`` belong to no frame, those ``elsewhere`` to frames of other parts of the film.
     """
 
     numbered: Mapping[int, Statement]
     timed: tuple[tuple[float, Statement], ...] = ()
     anywhere: tuple[Statement, ...] = ()
+    elsewhere: tuple[Statement, ...] = ()
 
     def statements(self) -> tuple[Statement, ...]:
         """All statements."""
-        return (*self.numbered.values(), *(made for _, made in self.timed), *self.anywhere)
+        return (*self.numbered.values(), *(made for _, made in self.timed), *self.anywhere, *self.elsewhere)
 
     def about(self, index: int, begin: Fraction, until: Fraction | None) -> tuple[Statement, ...]:
         """Return the statements about frame ``index``, shown from ``begin`` up to ``until``, in seconds, or the end."""
@@ -64,7 +67,23 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
         {number: reference_statement(path, colorizer, shape) for number, path in film.references.numbered.items()},
         tuple((time, _hinted(time, hints, film, colorizer)) for time, hints in timed.items()),
         tuple(reference_statement(path, colorizer) for path in film.references.anywhere),
+        film.elsewhere,
     )
+
+
+def hints_elsewhere(
+    info: FilmInfo, options: Options, colorizer: Colorizer, begin: Fraction, end: Fraction
+) -> tuple[Statement, ...]:
+    """Return the statements from hints about frames of the film ``info`` outside of its part from ``begin`` to ``end``.
+
+    The times are in seconds; ``options`` are those of the whole film. Raises `InputError` for times beyond it.
+    """
+    timed = hints_by_time(options.hints)
+    outside = {time: hints for time, hints in timed.items() if not begin <= time < end}
+    if not outside:
+        return ()
+    film = film_source(info, plan_video(info, options.codec, options.quality), options)
+    return tuple(_hinted(time, hints, film, colorizer) for time, hints in outside.items())
 
 
 def hints_by_time(hints: Iterable[Hint]) -> dict[float, list[Hint]]:

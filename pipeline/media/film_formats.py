@@ -40,9 +40,13 @@ FILM_FORMATS = (
     _format("mpegvideo", "m1v m2v mpv", rb"\x00\x00\x01\xb3"),
     # Sequence or object, then layer, of MPEG-4 Visual (ISO/IEC 14496-2, 6.2).
     _format("m4v", "m4e", rb"\x00\x00\x01(?:\xb0|[\x00-\x1f]\x00\x00\x01[\x20-\x2f])"),
+    # Raw H.264 and HEVC: parameter sets (Rec. ITU-T H.264, 7.4.1; H.265, 7.4.2.2), after a delimiter or not.
+    _format("h264", "h264 264 avc", rb"\x00?\x00\x00\x01(?:\x09.\x00?\x00\x00\x01)?[\x27\x47\x67]"),
+    _format("hevc", "hevc h265 265 hvc", rb"\x00?\x00\x00\x01(?:\x46\x01.\x00?\x00\x00\x01)?[\x40\x42]\x01"),
     _format("ivf", "ivf", rb"DKIF\x00\x00"),
     _format("mxf", "mxf", rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02"),
     _format("asf", "wmv asf wm", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
+    _format("wtv", "wtv", rb"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d"),
     _format("flv", "flv f4v", rb"FLV\x01"),
     _format("dv", "dv dif", rb"\x1f\x07\x00[\x3f\xbf]"),
     # The first pages start all streams, including those of sound and a skeleton.

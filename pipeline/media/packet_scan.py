@@ -7,13 +7,12 @@ are missing or are not display times, encryption, captions, and changes of the p
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -24,10 +23,10 @@ from pipeline.media.bitstream import headers, holds_captions, shape
 from pipeline.media.first_picture import encrypted
 from pipeline.media.mpeg_clock import MpegClock
 from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
-from pipeline.media.source import AnyPacket, demux_all, describe_streams
+from pipeline.media.source import AnyPacket, demux_all, describe_streams, samples_end
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
-from pipeline.media.timeline import Timeline, offset_of
+from pipeline.media.timeline import FARTHEST_CROSSING, Timeline, close_first_gap, crossing_of, offset_of
 from pipeline.results import Note, NoteKind
 from pipeline.wording import count
 
@@ -37,6 +36,9 @@ _CLOCK_RATE = 90_000
 _CLOCKED = ("mpeg", "mpegts")
 # Elementary streams have no time stamps; FFmpeg invents some from the decoding order.
 _UNTIMED = ("mpegvideo",)
+# In these, packets have durations but no time stamps at all.
+_RAW = ("h264", "hevc")
+_FIELD_AND_A_HALF = Fraction(3, 4)  # of a frame
 _NO_TIME = -(1 << 63)
 # A decoder delays this many frames in these files; without display times their edit lists hide the first ones.
 _HELD_BACK = 2
@@ -49,8 +51,6 @@ _FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
 # Different headers that are parsed for the picture size; a film has one or two, a hostile file any number.
 _MOST_HEADERS = 32
-# Frames that wait for one stored after but shown before them; more than any encoder reorders.
-_FARTHEST_CROSSING = 16
 
 
 @contextmanager
@@ -89,9 +89,11 @@ class _Scan:
         self._dts = array("q")
         self._is_hidden = bytearray()
         self._index_times = array("q")
+        self._samples_end = 0
         self._has_captions = False
         self._is_intra = True
-        self._untimed = 0
+        self._untimed = self._untimed_duration = 0
+        self._coded_rate: Fraction | None = None
         self._shapes: dict[bytes, tuple[int, int, Fraction] | None] = {}
         self._aspects: dict[Fraction, int] = {}
         self._sizes = Counter[tuple[int, int]]()
@@ -109,7 +111,10 @@ class _Scan:
             if packet.size:
                 self._add(packet)
         self.known = describe_streams(container)
+        self._samples_end = samples_end(container)
         stream = container.streams[self._info.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        self._coded_rate = stream.codec_context.framerate
         if self._info.container == "avi":
             self._index_times = array("q", (entry.timestamp for entry in stream.index_entries))
 
@@ -135,6 +140,8 @@ class _Scan:
     def _add_picture(self, packet: AnyPacket) -> None:
         self._pts.append(_NO_TIME if packet.pts is None else packet.pts)
         self._dts.append(_NO_TIME if packet.dts is None else packet.dts)
+        if packet.pts is None and packet.dts is None:
+            self._untimed_duration = self._untimed_duration or packet.duration or 0
         self._is_hidden.append(packet.is_discard)
         self._is_intra = self._is_intra and packet.is_keyframe
         data = bytes(packet)
@@ -156,6 +163,7 @@ class _Scan:
     def completed(self, info: FilmInfo) -> FilmInfo:
         """Return ``info`` with everything that was found."""
         self._check_size()
+        self._check_fields()
         notes: list[Note] = []
         offsets = self._offsets(notes)
         self._move(offsets.get(info.stream_index, ()))
@@ -167,16 +175,14 @@ class _Scan:
             info = _with_later_chapters(info, offsets)
         crossing = 0
         if times is None and self._is_intra:
-            crossing = _crossing(self._pts)
-            if crossing > _FARTHEST_CROSSING:
+            crossing = crossing_of(self._pts)
+            if crossing > FARTHEST_CROSSING:
                 times, crossing = array("q", sorted(self._pts)), 0
                 text = "time stamps do not follow the order of the frames: shown in the order in which they are stored"
                 notes.append(Note(NoteKind.ASSUMED, text))
         rate = self._rate(info, times)
         if times and self._untimed:
-            subject = count(self._untimed, "frame")
-            text = f"{subject} without a time of its own: shown one frame period after the one before"
-            notes.append(Note(NoteKind.ASSUMED, text))
+            notes.append(Note(NoteKind.ASSUMED, self._said_of_untimed(rate)))
         if len(self._aspects) > 1:
             text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
             notes.append(Note(NoteKind.CONVERTED, text))
@@ -187,11 +193,18 @@ class _Scan:
             average_rate=rate,
             frame_count=info.frame_count if info.frame_count_from_header else self._frames() or info.frame_count,
             has_captions=self._has_captions,
-            broken=find_break(info.path, info.container),
+            broken=find_break(info.path, info.container, samples_end=self._samples_end),
             is_scanned=True,
             streams=tuple(self._stream(stream) for stream in info.streams),
             notes=(*info.notes, *notes),
         )
+
+    def _said_of_untimed(self, rate: Fraction | None) -> str:
+        if self._untimed < len(self._pts) or rate is None:
+            subject = count(self._untimed, "frame")
+            return f"{subject} without a time of its own: shown one frame period after the one before"
+        text = f"no frame has a time of its own: {float(rate):.5g} frames a second"
+        return text if self._coded_rate else f"{text}, as the file does not state it"
 
     def _frames(self) -> int:
         """Return the number of frames in the packets that are not hidden."""
@@ -213,6 +226,15 @@ class _Scan:
             raise InputError(
                 f"{self._info.path}: changes its picture size from {sizes[0]} to {sizes[1]}",
                 advice="Cut the film there and colour the parts.",
+            )
+
+    def _check_fields(self) -> None:
+        """Raise `InputError` for raw H.264 that codes fields one by one: only time stamps tell which are one frame."""
+        rate = self._coded_rate or self._info.usual_rate
+        if self._info.container in _RAW and self._untimed_duration * self._info.time_base * rate < _FIELD_AND_A_HALF:
+            raise InputError(
+                f"{self._info.path}: is raw video whose fields are coded one by one, without time stamps",
+                advice="Wrap it in Matroska or MP4 first, for example with mkvmerge.",
             )
 
     def _stream(self, stream: StreamInfo) -> StreamInfo:
@@ -282,7 +304,7 @@ class _Scan:
         else:
             times = self._decoding_times()
         if self._info.reorders_frames:
-            _close_first_gap(times)
+            close_first_gap(times, most_frames=_HELD_BACK + 1)
         late = -min(times[0], 0) if self._clock is not None else 0  # decoding begins before display
         return array("q", (time + late for time in times)), shows_hidden
 
@@ -300,6 +322,8 @@ class _Scan:
         return times
 
     def _step(self) -> int:
+        if self._untimed_duration:
+            return self._untimed_duration
         rate = self._info.base_rate or self._info.average_rate or Fraction(25)
         return max(round(1 / rate / self._info.time_base), 1)
 
@@ -331,25 +355,6 @@ def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, 
     later = offset_of(offsets.get(info.stream_index, ()), 0) * info.time_base
     chapters = tuple(replace(item, start=item.start + later, end=item.end + later) for item in info.chapters)
     return replace(info, chapters=chapters)
-
-
-def _crossing(times: array[int]) -> int:
-    """Return the maximum number of frames stored before one that is shown before them."""
-    latest: list[int] = []
-    most = 0
-    for time in times:
-        place = bisect_right(latest, time)
-        most = max(most, len(latest) - place)
-        latest.insert(place, time)
-        del latest[: -_FARTHEST_CROSSING - 1]
-    return most
-
-
-def _close_first_gap(times: list[int]) -> None:
-    """Move the first time closer to the second: some writers put the reordering delay between these frames."""
-    steps = [b - a for a, b in pairwise(times[:8])]
-    if len(steps) > 2 and steps[0] > steps[1] == steps[2] and steps[0] <= (_HELD_BACK + 1) * steps[1]:
-        times[0] = times[1] - steps[1]
 
 
 # Late streams --------------------------------------------------------------------------------------------------------

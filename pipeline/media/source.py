@@ -213,6 +213,11 @@ def bound_pixels(stream: av.VideoStream) -> None:
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
 
+def samples_end(container: av.container.InputContainer) -> int:
+    """Return where in the file the last packet ends of those that FFmpeg lists; it lists all of an MP4 on opening."""
+    return max((entry.pos + entry.size for stream in container.streams for entry in stream.index_entries), default=0)
+
+
 def describe_streams(container: av.container.InputContainer) -> Mapping[int, str]:
     """Return FFmpeg's own lines about each stream, by index, including streams that PyAV does not know.
 

@@ -22,12 +22,14 @@ _BLOCK = 1 << 20
 _Walk = Callable[[BinaryIO, int], "str | None"]
 
 
-def find_break(path: Path, container: str) -> str | None:
+def find_break(path: Path, container: str, *, samples_end: int = 0) -> str | None:
     """Return where and how the structure of the file breaks, or None if no break is found.
 
     ``container`` is FFmpeg's name of the demuxer. Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime
-    (ISO/IEC 14496-12), AVI (with OpenDML), MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1);
-    others are assumed complete. Transport streams are read to the end, of all others only the headers of the parts.
+    (ISO/IEC 14496-12), AVI (with OpenDML), IVF, MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC
+    13818-1); others are assumed complete. Transport streams are read to the end, of all others only the headers of the
+    parts. ``samples_end`` is where the last sample ends that the tables of an MP4 list, 0 if it is not known: if that
+    is in the file, a last part that states more bytes than there are lacks nothing.
     Raises `UnreadableError` if the disk fails.
     """
     walk = next((walk for name, walk in _WALKS.items() if name in container.split(",")), None)
@@ -35,7 +37,8 @@ def find_break(path: Path, container: str) -> str | None:
         return None
     try:
         with path.open("rb") as file:
-            return walk(file, file.seek(0, os.SEEK_END))
+            size = file.seek(0, os.SEEK_END)
+            return _walk_mov(file, size, samples_end) if walk is _walk_mov else walk(file, size)
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -144,7 +147,7 @@ def _vint(data: bytes) -> int | None:
 _BOXES_OF_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 
 
-def _walk_mov(file: BinaryIO, size: int) -> str | None:
+def _walk_mov(file: BinaryIO, size: int, samples_end: int = 0) -> str | None:
     seen: set[bytes] = set()
     for place, name, content, end in boxes(file, 0, size):
         is_known = name.isascii() and name.decode().isprintable()
@@ -153,7 +156,8 @@ def _walk_mov(file: BinaryIO, size: int) -> str | None:
         if not is_known or end <= place:
             return _broken(place)
         if end > size:
-            return _cut(size, end)
+            has_tables = name == b"mdat" and b"moov" in seen and b"moof" not in seen
+            return None if has_tables and 0 < samples_end <= size else _cut(size, end)
         seen.add(name)
         if name == b"moov" and (found := _nested(file, content, end)):
             return found
@@ -226,6 +230,21 @@ _CHUNK_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 def _is_chunk(name: bytes) -> bool:
     return len(name) == 4 and all(c in _CHUNK_CHARACTERS for c in name)
+
+
+# IVF -----------------------------------------------------------------------------------------------------------------
+
+_IVF_FRAME_HEAD = 12  # length and time
+
+
+def _walk_ivf(file: BinaryIO, size: int) -> str | None:
+    place = int.from_bytes(_at(file, 6, 2), "little")
+    while place < size:
+        end = place + _IVF_FRAME_HEAD + int.from_bytes(_at(file, place, 4), "little")
+        if end > size:
+            return _cut(size, end)
+        place = end
+    return None
 
 
 # MXF -----------------------------------------------------------------------------------------------------------------
@@ -321,6 +340,7 @@ _WALKS: Mapping[str, _Walk] = {
     "matroska": _walk_matroska,
     "mov": _walk_mov,
     "avi": _walk_avi,
+    "ivf": _walk_ivf,
     "mxf": _walk_mxf,
     "mpeg": _walk_program,
     "mpegts": _walk_transport,

@@ -7,8 +7,12 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pipeline.media.source import AnyPacket
+
+# Frames that wait for one stored after but shown before them; more than any encoder reorders.
+FARTHEST_CROSSING = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +63,25 @@ def offset_of(offsets: tuple[tuple[int, int], ...], number: int) -> int:
     """Return the offset that applies to packet ``number`` of a stream, 0 before the first of ``offsets``."""
     place = bisect_right(offsets, number, key=lambda pair: pair[0])
     return offsets[place - 1][1] if place else 0
+
+
+def crossing_of(times: array[int]) -> int:
+    """Return the maximum number of frames stored before one that is shown before them."""
+    latest: list[int] = []
+    most = 0
+    for time in times:
+        place = bisect_right(latest, time)
+        most = max(most, len(latest) - place)
+        latest.insert(place, time)
+        del latest[: -FARTHEST_CROSSING - 1]
+    return most
+
+
+def close_first_gap(times: list[int], *, most_frames: int) -> None:
+    """Move the first time closer to the second: some writers put the reordering delay between these frames.
+
+    The gap is at most ``most_frames`` frame periods.
+    """
+    steps = [b - a for a, b in pairwise(times[:8])]
+    if len(steps) > 2 and steps[0] > steps[1] == steps[2] and steps[0] <= most_frames * steps[1]:
+        times[0] = times[1] - steps[1]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import IO, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from PIL import Image
 
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, given_or_opened
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import OWN_SYSTEM, AiColour, Page, StillFormat
 from pipeline.media.stills.arrays import still_of
@@ -28,6 +30,7 @@ from pipeline.results import Note
 
 _MODES = ("L", "LA", "RGB", "RGBA")
 _NAME = "picture in memory"
+_Opening: TypeAlias = Callable[[], AbstractContextManager[Colorizer]]
 
 
 @overload
@@ -88,18 +91,17 @@ def colorize_picture(
     Raises the errors of `pipeline.errors`: `UsageError` for arrays and images of other kinds.
     """
     options = options or Options()
-    with (
-        guarded(progress or Silent(), StopRequest()) as guarded_progress,
-        given_or_opened(colorizer, options, progress=guarded_progress) as opened,
-    ):
+    with guarded(progress or Silent(), StopRequest()) as told:
+        # Opened only once the picture is known to be one.
+        opening = partial(given_or_opened, colorizer, options, progress=told)
         if isinstance(picture, bytes):
-            return _encoded(picture, options, opened, guarded_progress)
+            return _encoded(picture, options, opening, told)
         if isinstance(picture, Image.Image):
-            return _image(picture, options, opened, guarded_progress)
+            return _image(picture, options, opening, told)
         if isinstance(picture, np.ndarray):
-            return _array(picture, options, opened, guarded_progress)[0]
+            return _array(picture, options, opening, told)[0]
         if hasattr(picture, "read") and isinstance(data := picture.read(), bytes):
-            return BytesIO(_encoded(data, options, opened, guarded_progress))
+            return BytesIO(_encoded(data, options, opening, told))
     raise UsageError(
         f"{_NAME}: is a {type(picture).__name__}",
         advice="Give an array, a Pillow image, bytes or a file open for reading bytes; for a path use colorize_photo.",
@@ -107,23 +109,24 @@ def colorize_picture(
 
 
 def _array(
-    pixels: NDArray[Any], options: Options, colorizer: Colorizer, progress: Progress, *, profile: bytes | None = None
+    pixels: NDArray[Any], options: Options, opening: _Opening, progress: Progress, *, profile: bytes | None = None
 ) -> tuple[NDArray[Any], bytes | None]:
     """Return R, G, B and alpha, and their ICC profile."""
     still = still_of(pixels, profile=profile)
-    seen = prepare_picture(still, colorizer, options)
-    _tell(progress, seen.notes)
-    if not seen.is_coloured:
-        return pixels, profile
-    lending = ReferencePictures(colorizer).of(() if options.reference is None else (options.reference,))
-    answer = answer_of(colorizer.examine(seen.model_input), seen, colorizer, lending)
-    page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system=OWN_SYSTEM, version=""))
-    _tell(progress, (*colorizer.notes(), *still.notes))
-    made = np.concatenate(list(page.strips_with_alpha()))
-    return made, page.metadata[0].profile
+    with opening() as colorizer:
+        seen = prepare_picture(still, colorizer, options)
+        _tell(progress, seen.notes)
+        if not seen.is_coloured:
+            return pixels, profile
+        lending = ReferencePictures(colorizer).of(() if options.reference is None else (options.reference,))
+        answer = answer_of(colorizer.examine(seen.model_input), seen, colorizer, lending)
+        page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system=OWN_SYSTEM, version=""))
+        _tell(progress, (*colorizer.notes(), *still.notes))
+        made = np.concatenate(list(page.strips_with_alpha()))
+        return made, page.metadata[0].profile
 
 
-def _image(image: Image.Image, options: Options, colorizer: Colorizer, progress: Progress) -> Image.Image:
+def _image(image: Image.Image, options: Options, opening: _Opening, progress: Progress) -> Image.Image:
     if image.mode not in _MODES:
         # Pillow has no 16-bit colour images.
         instead = "Give it as an array of uint16" if image.mode.startswith("I;16") else "Convert it"
@@ -132,7 +135,7 @@ def _image(image: Image.Image, options: Options, colorizer: Colorizer, progress:
         )
     profile = image.info.get("icc_profile")
     pixels = np.asarray(image)
-    made, now = _array(pixels, options, colorizer, progress, profile=profile)
+    made, now = _array(pixels, options, opening, progress, profile=profile)
     if made is pixels:
         return image
     result = Image.fromarray(made)
@@ -142,16 +145,21 @@ def _image(image: Image.Image, options: Options, colorizer: Colorizer, progress:
     return result
 
 
-def _encoded(data: bytes, options: Options, colorizer: Colorizer, progress: Progress) -> bytes:
+def _encoded(data: bytes, options: Options, opening: _Opening, progress: Progress) -> bytes:
     found = format_of(data[:HEAD])
     if not isinstance(found, StillFormat):
         raise InputError(f"{_NAME}: is not in a supported format", advice="See docs/photos.md.")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, opening() as colorizer:
         source = Path(folder) / f"picture{found.suffixes[0]}"
+        output = Path(folder) / f"coloured{found.result.suffixes[0]}"
         source.write_bytes(data)
-        result = colorize_photo(
-            source, Path(folder) / f"coloured{found.result.suffixes[0]}", options, colorizer=colorizer
-        )
+        try:
+            result = colorize_photo(source, output, options, colorizer=colorizer)
+        except AutochromeError as error:
+            # The caller does not know the temporary file.
+            error.args = (str(error).replace(str(source), _NAME),)
+            error.advice = error.advice.replace(str(source), _NAME)
+            raise
         _tell(progress, result.notes)
         return result.output.read_bytes()
 

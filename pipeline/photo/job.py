@@ -325,7 +325,8 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
         paint(picture, answer, label=job.source.name if is_alone else f"page {number}")
         for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
     ]
-    with publishing(job.output, overwrite=options.overwrite, originals=job.protected) as temporary:
+    originals = job.protected.and_of(*photo.references)
+    with publishing(job.output, overwrite=options.overwrite, originals=originals) as temporary:
         notes, verification = _written(temporary, photo, results, colorizer)
     return PhotoResult(
         source=job.source,

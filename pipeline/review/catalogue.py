@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -111,6 +111,12 @@ class Catalogue(Protocol):
     def shots(self, name: str) -> Shots:
         """Return the shots of a film, one for each of its labels. Raises `InputError`."""
 
+    def are_shots_known(self, name: str) -> bool:
+        """Return whether `shots` are those of a film; they are equal parts of it until `find_shots` has found them."""
+
+    def find_shots(self, name: str, progress: Progress, stop: StopRequest) -> None:
+        """Find the shots of a film if they are not known. Raises `InputError`, `Cancelled` when ``stop`` is made."""
+
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return thumbnail ``number`` of an item's result as JPEG, or None. Raises `OutputError`."""
 
@@ -156,6 +162,7 @@ class FileCatalogue:
         self._options = options
         self._known = known or Probes(options.frame_rate)
         self._shots: dict[str, Shots] = {}
+        self._searched: set[str] = set()
         originals = Originals(tuple(source for _, source, _ in sources))
         self._kept: dict[str, tuple[CorrectionTree, PurePath]] = {}
         for kind, source, output in sources:
@@ -222,15 +229,30 @@ class FileCatalogue:
         return self._known.of(self._items[name].source)
 
     def shots(self, name: str) -> Shots:
-        """Return equal parts of a film, because its shots are not known before it is coloured. Raises `KeyError`."""
+        """Return the shots of a film, equal parts of it until they have been found. Raises `KeyError`."""
         return self._shots[name]
+
+    def are_shots_known(self, name: str) -> bool:
+        """Return whether the shots of a film have been found. Raises `KeyError`."""
+        return self._items[name].kind != FILM or name in self._searched
+
+    def find_shots(self, name: str, progress: Progress, stop: StopRequest) -> None:
+        """Find the shots of a film by decoding all of it. Raises `KeyError`, `InputError`, `Cancelled`."""
+        if self.are_shots_known(name):
+            return
+        found = Shots.found(self.film(name), progress=progress, stop=stop)
+        self._shots[name] = found
+        self._items[name] = replace(self._items[name], labels=tuple(shot.label for shot in found.shots))
+        self._searched.add(name)
 
     def thumbnail(self, name: str, number: int) -> bytes | None:
         """Return an original frame of a film as JPEG; photographs have no thumbnails. Raises `InputError`."""
         item = self._items[name]
         if item.kind != FILM or not 0 <= number < len(item.labels):
             return None
-        time = float(seconds_of(item.labels[number]))
+        shot = self._shots[name].shots[number]
+        # A label is cut to tenths of a second, and may lie before a short shot.
+        time = max(float(seconds_of(shot.label)), shot.start + self._shots[name].frame / 2)
         frame = frame_at(self.film(name), time, largest=_SMALL)
         made, file = cv2.imencode(".jpg", frame if frame.ndim == 2 else frame[..., ::-1])
         return file.tobytes() if made else None

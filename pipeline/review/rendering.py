@@ -1,4 +1,4 @@
-"""Colour a film, or a shot of one, in the background while a person keeps working on the page."""
+"""Colour films, or shots of them, in the background while a person keeps working on the page."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Rendering:
         self._turn = threading.Lock()
         self._state: RenderState | None = None
         self._stop = StopRequest()
+        self._is_waiting = False
 
     @property
     def state(self) -> RenderState | None:
@@ -62,13 +63,22 @@ class Rendering:
             if self._state is not None and not self._state.is_over:
                 raise UsageError(f"{self._state.title} is being coloured", advice=self._advice)
             self._state, self._stop = RenderState(name=item.name, title=item.title), StopRequest()
+            self._is_waiting = True
         return lambda: self._carry_out(item, work)
 
     def stop(self) -> None:
-        """Stop current work after the current frame; finished segments of a long film are kept."""
-        self._stop.make(at_once=True)
+        """Stop current work after the current frame, or what waits at once; finished segments of a film are kept."""
+        with self._turn:
+            self._stop.make(at_once=True)
+            if self._is_waiting:
+                self._is_waiting = False
+                self._change(is_over=True)
 
     def _carry_out(self, item: Item, work: Work) -> None:
+        with self._turn:
+            if self._stop.is_made:
+                return
+            self._is_waiting = False
         try:
             output = work(_Watching(self._advanced), self._stop)
             self._change(is_over=True, output="" if self._stop.is_made else str(output))

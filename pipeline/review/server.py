@@ -1,6 +1,6 @@
 """The review as a web application for one person on this computer: a page, pictures, and corrections as JSON.
 
-It is served by `pipeline.review.local`. It writes only corrections and, on request, results; the shot played last is
+It is served by `pipeline.review.local`. It writes only corrections and, on request, results; the shots played last are
 kept in a temporary folder until the server ends.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -28,10 +28,13 @@ from pipeline.corrections import Correction, CorrectionFile, correction_from_jso
 from pipeline.documents import to_json
 from pipeline.errors import AutochromeError, InputError, UsageError
 from pipeline.film.shot_bounds import Shots
+from pipeline.interruption import StopRequest
 from pipeline.options import Span
+from pipeline.progress import Progress
 from pipeline.review.catalogue import FILM, Catalogue, Item
+from pipeline.review.clips import Clips
 from pipeline.review.local import Json, page_file
-from pipeline.review.rendering import Rendering, Work
+from pipeline.review.rendering import Rendering
 from pipeline.review.studio import Place, Studio
 
 _MOST_ITEMS = 200
@@ -59,6 +62,7 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
             *(page_file(f"/{name}", name) for name in _STATIC),
             Route("/api/items", pages.items),
             Route("/api/item", pages.item),
+            Route("/api/shots", pages.shots),
             Route("/api/thumbnail", pages.thumbnail),
             Route("/api/before", pages.before),
             Route("/api/view", pages.view, methods=["POST"]),
@@ -83,20 +87,21 @@ class _Pages:
     """Request handlers that need the catalogue."""
 
     def __init__(self, catalogue: Catalogue, studio: Studio, clips: Path) -> None:
-        self._catalogue, self._studio, self._clips = catalogue, studio, clips
+        self._catalogue, self._studio, self._clips = catalogue, studio, Clips(clips)
         self._rendering = Rendering(advice="Wait for it, or leave this one to the next run.")
-        self._playing = Rendering(advice="Wait for that shot, or stop it below the picture.")
-        # Referenced here so that the tasks are not garbage-collected.
-        self._under_way: dict[Rendering, asyncio.Task[None]] = {}
+        # Referenced here so that the task is not garbage-collected.
+        self._under_way: asyncio.Task[None] | None = None
+        self._searches: dict[str, tuple[Rendering, asyncio.Task[None]]] = {}
+        self._search_turn = asyncio.Lock()
         # Only one request at a time may read, change and write a correction.
         self._turn = threading.Lock()
 
     async def end(self) -> None:
-        """Stop current work; for a shot, wait until it has stopped."""
+        """Stop current work, and wait until it has stopped, except for films that are being coloured."""
         self._rendering.stop()
-        self._playing.stop()
-        if self._playing in self._under_way:
-            await self._under_way[self._playing]
+        for search, _ in self._searches.values():
+            search.stop()
+        await asyncio.gather(self._clips.end(), *(task for _, task in self._searches.values()))
 
     async def items(self, request: Request) -> Response:
         offset, limit = (int(request.query_params.get(name, usual)) for name, usual in (("offset", 0), ("limit", 60)))
@@ -128,6 +133,26 @@ class _Pages:
 
     async def item(self, request: Request) -> Response:
         return await run_in_threadpool(self._described, self._named(request))
+
+    async def shots(self, request: Request) -> Response:
+        """Tell the shots of a film; search for them first if they are not known, and tell how far that is."""
+        item = self._named(request)
+        if item.name not in self._searches and not self._catalogue.are_shots_known(item.name):
+            search = Rendering(advice="")
+            carried_out = search.begun(item, partial(self._searched, item))
+            self._searches[item.name] = search, asyncio.create_task(self._in_turn(carried_out))
+        state = self._searches[item.name][0].state if item.name in self._searches else None
+        found = {} if self._catalogue.are_shots_known(item.name) else {"search": to_json(state)}
+        shots = await run_in_threadpool(self._shots, self._named(request))
+        return Json({"shots": to_json(shots.shots if shots else ()), **found})
+
+    async def _in_turn(self, carried_out: Callable[[], None]) -> None:
+        async with self._search_turn:
+            await run_in_threadpool(carried_out)
+
+    def _searched(self, item: Item, progress: Progress, stop: StopRequest) -> Path:
+        self._catalogue.find_shots(item.name, progress, stop)
+        return item.source
 
     async def thumbnail(self, request: Request) -> Response:
         number = int(request.query_params.get("number", 0))
@@ -174,11 +199,8 @@ class _Pages:
         item = self._named(request)
         if item.kind != FILM:
             return await run_in_threadpool(self._rendered, item)
-        return self._begin(self._rendering, item, partial(self._studio.render_film, item))
-
-    def _begin(self, rendering: Rendering, item: Item, work: Work) -> Response:
-        carried_out = rendering.begun(item, work)
-        self._under_way[rendering] = asyncio.create_task(run_in_threadpool(carried_out))
+        carried_out = self._rendering.begun(item, partial(self._studio.render_film, item))
+        self._under_way = asyncio.create_task(run_in_threadpool(carried_out))
         return Json({}, 202)
 
     async def rendering(self, _: Request) -> Response:
@@ -192,20 +214,16 @@ class _Pages:
         item, correction, span = self._named(request), await _sent(request), _span(request)
         if item.kind != FILM:
             raise ValueError(f"{item.title}: is not a film")
-        output = self._clips / "clip.mp4"
-        return self._begin(self._playing, item, partial(self._studio.play, item, span, correction, output))
+        return Json({"number": self._clips.begin(item, partial(self._studio.play, item, span, correction))}, 202)
 
-    async def clip(self, _: Request) -> Response:
-        state = self._playing.state
-        if state is None or not state.output:
-            raise KeyError("to play")
-        return FileResponse(state.output, media_type="video/mp4")
+    async def clip(self, request: Request) -> Response:
+        return FileResponse(self._clips.path(_number(request)), media_type="video/mp4")
 
-    async def playing(self, _: Request) -> Response:
-        return Json(to_json(self._playing.state))
+    async def playing(self, request: Request) -> Response:
+        return Json(to_json(self._clips.state(_number(request))))
 
-    async def stop_playing(self, _: Request) -> Response:
-        self._playing.stop()
+    async def stop_playing(self, request: Request) -> Response:
+        self._clips.stop(_number(request))
         return Response(status_code=204)
 
     def _named(self, request: Request) -> Item:
@@ -225,6 +243,7 @@ class _Pages:
                 "labels": item.labels,
                 "frame": shots and shots.frame,
                 "shots": to_json(shots.shots if shots else ()),
+                "known": self._catalogue.are_shots_known(item.name),
                 "correction": to_json(replace(file.correction, hints=hints)),
                 "earlier": len(file.history),
                 "version": file.fingerprint,
@@ -268,6 +287,10 @@ class _Pages:
 def _picture(content: bytes, **told: int) -> Response:
     headers = {f"Autochrome-{name.capitalize()}": str(value) for name, value in told.items()}
     return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _number(request: Request) -> int:
+    return int(request.query_params["number"])
 
 
 def _place(request: Request) -> Place:

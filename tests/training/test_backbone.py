@@ -6,9 +6,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
@@ -112,6 +113,8 @@ def test_kerass_vgg16_is_taken_as_it_is(kind: str, vgg16: dict[str, Tensor], tmp
                 layer = f"conv2d_{order}" if order else "conv2d"
                 group = file.create_group(f"layers/{layer if kind == 'anonymous' else name}/vars")
                 group["0"], group["1"] = kernel, bias
+        file["predictions/kernel"] = np.zeros((4, 2), np.float32)
+        file["predictions/says"] = "of no use"
     source = content
     if kind == "keras":
         source = tmp_path / "vgg16.keras"
@@ -119,9 +122,21 @@ def test_kerass_vgg16_is_taken_as_it_is(kind: str, vgg16: dict[str, Tensor], tmp
             archive.write(content, "model.weights.h5")
     made = convert_backbone(source, tmp_path / "vgg16.safetensors")
     assert (made.encoder, made.origin, made.lacking) == ("vgg16", "keras", ())
+    assert made.ignored == ("predictions/kernel",)
     found = read_backbone(made.path)
     for place in PLACES:
         torch.testing.assert_close(found[f"{place}.weight"], vgg16[f"features.{place}.weight"].half())
+
+
+def test_another_of_kerass_networks_is_refused_by_the_names_in_its_file(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    source = tmp_path / "resnet50.weights.h5"
+    with h5py.File(source, "w") as file:
+        file["layers/conv2d/vars/0"] = np.zeros((7, 7, 3, 64), np.float32)
+    with pytest.raises(WeightsError, match="neither ResNet-18 nor VGG-16") as refused:
+        convert_backbone(source, tmp_path / "out.safetensors")
+    assert "It holds layers/conv2d/vars/0." in refused.value.advice
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def _other_networks(vgg16: dict[str, Tensor]) -> dict[str, Any]:

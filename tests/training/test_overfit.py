@@ -9,13 +9,16 @@ pytestmark = pytest.mark.nightly
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 
 from tests.training.tiny import CONFIG  # noqa: E402
 from training.config import ConfigError  # noqa: E402
 from training.data import PhotoCache  # noqa: E402
+from training.export import ExportError, export_command  # noqa: E402
 from training.overfit import overfit  # noqa: E402
 from training.photo_files import PhotosError  # noqa: E402
 from training.runlog import Progress  # noqa: E402
+from training.train import CHECKPOINT  # noqa: E402
 from training.train_options import TrainOptions  # noqa: E402
 
 PLAIN = TrainOptions(tensorboard=False, device="cpu")
@@ -34,6 +37,9 @@ def test_a_network_learns_a_handful_by_heart_and_one_that_does_not_learn_is_told
     assert done.learnt, f"{done.reached} is not half of {done.grey}"
     assert done.sheet.is_file()
     assert watched[-1].step == watched[-1].steps == 120
+    with pytest.raises(ExportError, match="a check with --overfit"):
+        export_command(tmp_path / "learns" / CHECKPOINT, tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists()
     still = dataclasses.replace(config, learning_rate=0.0, encoder_learning_rate=0.0)
     assert not overfit(still, photos=photos, run=tmp_path / "still", count=3, steps=2, options=PLAIN).learnt
     with pytest.raises(ConfigError, match="holds a run already"):

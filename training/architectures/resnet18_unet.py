@@ -14,13 +14,14 @@ class ResNet18UNet(nn.Module):
     """L* (N, 1, H, W), 0..100, H and W multiples of 32, to ab (N, 2, H, W).
 
     The source, M. Shariatnia, "Colorizing black & white images with U-Net and conditional GAN: a tutorial", 2020,
-    builds it with fastai's ``DynamicUnet`` on torchvision's resnet18 cut before its pool, for 256 x 256 and two
-    channels: normalised bottom, two 3 x 3 convolutions to 1024 channels and back, four `UpBlock`s, a last doubling by
-    pixel shuffle, concatenation with the input, a residual block, a 1 x 1 convolution. No tanh: the output is ab / 110.
+    builds it with fastai's ``DynamicUnet`` on torchvision's resnet18 cut before its pool, its first convolution summed
+    over the three channels, for 256 x 256 and two channels: normalised bottom, two 3 x 3 convolutions to 1024 channels
+    and back, four `UpBlock`s, a last doubling by pixel shuffle, concatenation with the input, a residual block, a 1 x 1
+    convolution. No tanh: the output is ab / 110.
 
-    Deviations: the input is normalised with the mean and deviation of the backbone's training, which the source omits,
-    and the first convolution is the sum over the backbone's three channels. The available weights stop at layer3;
-    layer4 is then random. The last convolution starts at zero, so that the output starts grey.
+    Deviations: the input is normalised with the mean and deviation of the backbone's training, which the source omits.
+    The available weights stop at layer3; layer4 is then random. Initial biases differ from fastai's by some hundredths,
+    and the last convolution starts at zero, so that the output starts grey.
     """
 
     def __init__(self) -> None:

@@ -23,8 +23,8 @@ Plane = NDArray[np.uint8 | np.uint16]
 Strip = NDArray[np.uint8 | np.uint16]
 Carried = TypeVar("Carried")
 
-# Points per side at which lossy chroma is compared.
-_GRID = 512
+# Points per side at which lossy chroma is compared, in whole blocks of JPEG.
+_GRID, BLOCK = 512, 8
 
 
 class ColourModel(StrEnum):
@@ -131,6 +131,7 @@ class Still:
 class Page:
     """A page to write, with a record of what was handed over, for comparison with the finished file.
 
+    ``file_digest`` is set by lossy writers: the SHA-256 of the whole file as they wrote it.
     ``strips`` of new samples, or None if it stays unchanged, including the bytes of its pixels.
 
     Strips are full-size (rows, W, 3) arrays of the dtype of ``still.luma``, from top to bottom, H rows in total, in
@@ -142,6 +143,7 @@ class Page:
         self.still = still
         self.declared = declared
         self.is_kept = strips is None
+        self.file_digest: bytes | None = None
         step = max(1, math.ceil(max(still.luma.shape) / _GRID))
         self.grid_rows, self.grid_columns = (_spread(size, step) for size in still.luma.shape)
         self._digest = hashlib.sha256()
@@ -160,7 +162,7 @@ class Page:
 
     @property
     def points(self) -> NDArray[np.uint8 | np.uint16]:
-        """The samples at ``grid_rows`` and ``grid_columns``, (rows, columns, 3)."""
+        """The samples at ``grid_rows`` and ``grid_columns``, whole blocks of 8 x 8, (rows, columns, 3)."""
         return np.concatenate(self._points)
 
     def strips_with_alpha(self) -> Iterator[Strip]:
@@ -217,5 +219,7 @@ class PageCheck:
 
 
 def _spread(size: int, step: int) -> NDArray[np.int64]:
-    """Return positions from the first to the last, ``step`` apart."""
-    return np.unique(np.append(np.arange(0, size, step), size - 1))
+    """Return the positions in every ``step``-th run of `BLOCK`, and in the last, which may be shorter."""
+    starts = np.unique(np.append(np.arange(0, size, step * BLOCK), (size - 1) // BLOCK * BLOCK))
+    positions = (starts[:, None] + np.arange(BLOCK)).reshape(-1)
+    return positions[positions < size]

@@ -38,6 +38,8 @@ let page = 1;
 let pages = 1;
 let shot = 0;
 let shots = [];
+// The shots of which there are buttons.
+let strip = null;
 // Where in the film, and how long one of its frames is shown, in seconds.
 let time = 0;
 let frame = 0;
@@ -167,6 +169,7 @@ async function open(number) {
   isLoaded = false;
   // What was asked for the one before is no longer wanted.
   asked += 1;
+  drawSearch(null);
   past = []; future = [];
   setPicture("before", "");
   setPicture("after", "");
@@ -176,7 +179,33 @@ async function open(number) {
   take(found);
   if (found.kind === "film") ({ shots, frame } = found);
   turnTo(0);
+  if (shots.length && !found.known) lookForShots(number);
   await show();
+}
+
+// Until the shots of a film are found, equal parts of it are in their place.
+async function lookForShots(number) {
+  const { name } = items[number];
+  for (;;) {
+    const told = await call(`/api/shots?name=${encodeURIComponent(name)}`).then((answer) => answer.json(), () => ({}));
+    if (current !== number || !told.shots) return;
+    const { search } = told;
+    drawSearch(search);
+    if (!search) {
+      ({ shots } = told);
+      reach(shotAt(time));
+      drawShots();
+      drawTime();
+    }
+    if (!search || search.is_over) return;
+    await new Promise((wake) => { setTimeout(wake, SECOND / 2); });
+  }
+}
+
+function drawSearch(search) {
+  const share = search?.total ? ` (${Math.round((100 * search.done) / search.total)} %)` : "";
+  $("search").hidden = !search;
+  if (search) $("search").textContent = search.is_over ? `The shots were not found; these are equal parts. ${search.error}` : `Looking for the shots${share}. Until then, equal parts of the film are shown.`;
 }
 
 function take(found) {
@@ -194,17 +223,24 @@ const secondsOf = (label) => label.split(":").reduce((sum, part) => 60 * sum + N
 function turnTo(number) {
   shot = number;
   if (shots.length) {
-    const { label, start, end } = shots[shot];
-    const slider = $("time");
-    slider.step = frame;
-    slider.min = start + frame / 2;
-    slider.max = Math.max(start + frame / 2, end);
-    slider.value = secondsOf(label);
-    slider.disabled = end - start < 2 * frame;
-    time = Number(slider.value);
+    time = secondsOf(shots[shot].label);
+    reach(shot);
+    time = Number($("time").value);
   }
   drawShots();
   drawTime();
+}
+
+// Has the slider reach over a shot, at the moment that is shown.
+function reach(number) {
+  const { start, end } = shots[number];
+  const slider = $("time");
+  shot = number;
+  slider.step = frame;
+  slider.min = start + frame / 2;
+  slider.max = Math.max(start + frame / 2, end);
+  slider.value = time;
+  slider.disabled = end - start < 2 * frame;
 }
 
 function goTo(seconds) {
@@ -253,12 +289,16 @@ async function show() {
 
 function drawShots() {
   $("shots").hidden = $("single").hidden = $("moment").hidden = !shots.length;
-  $("shots").replaceChildren(...shots.map(({ label }, number) => {
-    const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
-    button.setAttribute("aria-pressed", String(number === shot));
-    button.addEventListener("click", () => guarded(async () => { turnTo(number); await show(); }));
-    return lineOf(button);
-  }));
+  if (strip !== shots) {
+    strip = shots;
+    // With the time in the address, or the browser would show the pictures of the equal parts again.
+    $("shots").replaceChildren(...shots.map(({ label }, number) => {
+      const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}&at=${label}`), label);
+      button.addEventListener("click", () => guarded(async () => { turnTo(number); await show(); }));
+      return lineOf(button);
+    }));
+  }
+  [...$("shots").children].forEach(({ firstChild }, number) => firstChild.setAttribute("aria-pressed", String(number === shot)));
 }
 
 const isChanged = () => current >= 0 && JSON.stringify(correction) !== saved;
@@ -425,7 +465,7 @@ function turnPage(to) {
 const shown = (color) => (color === "neutral" ? "#808080" : color);
 const label = (color) => PALETTE.find(([, value]) => value === color)?.[0] ?? `${words(color)} ${color}`;
 
-const HUES = [[15, "red"], [40, "orange"], [65, "yellow"], [80, "yellow green"], [150, "green"], [190, "blue green"], [215, "light blue"], [255, "blue"], [290, "violet"], [335, "pink"], [360, "red"]];
+const HUES = [[15, "red"], [40, "orange"], [65, "yellow"], [80, "yellow green"], [150, "green"], [190, "blue green"], [255, "blue"], [290, "violet"], [335, "pink"], [360, "red"]];
 
 // A colour in words: how light, how strong, which hue.
 function words(color) {
@@ -544,7 +584,7 @@ $("saturation").addEventListener("input", (event) => {
 const moved = latest(show);
 $("time").addEventListener("input", (event) => { time = Number(event.target.value); drawTime(); moved(); });
 $("play").addEventListener("click", () => guarded(play));
-$("stopPlaying").addEventListener("click", () => guarded(() => call("/api/playing", { method: "DELETE" })));
+$("stopPlaying").addEventListener("click", () => guarded(() => call(`/api/playing?number=${clip()}`, { method: "DELETE" })));
 $("player").addEventListener("close", () => { $("clip").removeAttribute("src"); $("clip").load(); });
 $("taking").addEventListener("close", () => { if ($("taking").returnValue === "yes") guarded(takeBack); $("taking").returnValue = ""; });
 $("treatAs").addEventListener("change", (event) => change({ ...correction, treat_as: event.target.value || null }));
@@ -589,13 +629,16 @@ const WORK = {
   playing: { begun: (title) => `Colouring a shot of ${title}`, done: () => "The shot is ready.", stopped: () => "Stopped." },
 };
 
+// The shot that was asked for last in this tab, also before it was loaded anew.
+const clip = () => sessionStorage.getItem("clip");
+
 // Return how the work ended, null if there is none.
-async function follow(which) {
+async function follow(which, query = "") {
   if (following.has(which)) return null;
   following.add(which);
   try {
     for (;;) {
-      const state = await (await call(`/api/${which}`)).json();
+      const state = await (await call(`/api/${which}${query}`)).json();
       if (!state) return null;
       drawWork(which, state);
       if (state.is_over) return state;
@@ -616,34 +659,40 @@ function drawWork(which, { title, done, total, is_over, output, error, advice })
   if (total) bar.value = done / total; else bar.removeAttribute("value");
 }
 
-// The shot, or of a long one what is around the moment that is shown, as it will be in the film with what is stated now.
+// Where to begin so that `seconds` of the shot hold the moment that is shown and, if they can, the hint nearest to it.
+function beginning({ start, end }, seconds) {
+  const moments = correction.hints.map((hint) => hint.time).filter((moment) => moment !== null && shotAt(moment) === shot);
+  const near = moments.sort((one, other) => Math.abs(one - time) - Math.abs(other - time))[0] ?? time;
+  const other = Math.abs(near - time) < seconds - frame ? near : time;
+  return Math.max(start, Math.min((time + other - seconds) / 2, end - seconds));
+}
+
+// The shot, or ten seconds of a long one, as it will be in the film with what is stated now.
 async function play() {
   if (!isLoaded || !shots.length || following.has("playing")) return;
   const { start, end } = shots[shot];
   const seconds = Math.min(Math.max(end - start, frame), LONGEST);
-  const from = Math.max(start, Math.min(time - seconds / 2, end - seconds));
+  const from = beginning(shots[shot], seconds);
   const number = current;
   const title = items[number].title;
-  const leftOut = correction.hints.some((hint) => isLeftOut(hint, from, seconds)) ? ", without colours stated at other moments" : "";
-  await call(`${named("/api/clip")}&start=${from}&seconds=${seconds}`, sending("POST", correction));
+  const likeness = correction.hints.some((hint) => isOut(hint, from, seconds)) ? ", with colours stated at other moments by likeness alone" : "";
+  const asking = await call(`${named("/api/clip")}&start=${from}&seconds=${seconds}`, sending("POST", correction));
+  sessionStorage.setItem("clip", (await asking.json()).number);
   $("play").disabled = true;
   try {
-    const state = await follow("playing");
+    const state = await follow("playing", `?number=${clip()}`);
     if (!state?.output || current !== number) return;
     $("playing").hidden = true;
-    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film${leftOut}`;
-    // Another address each time, or the browser would show the one before.
-    $("clip").src = `/api/clip?number=${++played}`;
+    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film${likeness}`;
+    $("clip").src = `/api/clip?number=${clip()}`;
     $("player").showModal();
     await $("clip").play().catch(() => { /* it is played by its own controls */ });
   } finally { $("play").disabled = false; }
 }
 
-// A hint of the same shot holds through it in the film, and is not in what is played.
-const isLeftOut = ({ time: moment }, from, seconds) =>
+// In the film, a hint of the same shot is also carried along the motion.
+const isOut = ({ time: moment }, from, seconds) =>
   moment !== null && shotAt(moment) === shot && (moment < from || moment >= from + seconds);
-
-let played = 0;
 
 async function save() {
   if (!isChanged()) return;
@@ -685,6 +734,7 @@ window.addEventListener("beforeunload", (event) => { if (isChanged()) event.prev
 function unfold(isOpen) {
   $("further").hidden = !isOpen;
   $("toggle").setAttribute("aria-expanded", String(isOpen));
+  $("toggle").textContent = isOpen ? "Less" : "More";
 }
 
 $("toggle").addEventListener("click", () => unfold($("further").hidden));
@@ -694,6 +744,6 @@ guarded(async () => {
   await loadItems();
   guarded(() => follow("rendering"));
   // A shot that was asked for before the page was loaded anew can be stopped; nobody waits to see it.
-  guarded(async () => { if ((await follow("playing"))?.output) $("playing").hidden = true; });
+  if (clip()) follow("playing", `?number=${clip()}`).then(({ output }) => { if (output) $("playing").hidden = true; }, () => { /* no longer kept */ });
   if (total) await open(0); else tell("There is nothing to review.");
 });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.color.colorizer import Colorizer
+from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.film.clip import write_clip
 from pipeline.film.frame_at import frame_at
@@ -22,7 +23,18 @@ from pipeline.media.pixels import pixel_format
 from pipeline.media.probe import probe
 from pipeline.options import Hint, Options, Quality, Span
 from pipeline.progress import Silent
+from tests.engines.two import write_two_model
 from tests.films import frame_times, make_film
+
+SHOT = 12
+
+
+def in_shots(number: int) -> np.ndarray:
+    """Luma of a film of a scene, a bright one and the first again: pictures of blocks that move a little."""
+    scene = number // SHOT % 2
+    blocks = np.random.default_rng(scene).integers(*((215, 250) if scene else (90, 150)), (6, 8))
+    whole = np.roll(np.kron(blocks, np.ones((32, 32))), number % SHOT // 3, axis=1)
+    return np.asarray(whole, np.uint8)[:160, :224]
 
 
 def clip(
@@ -61,6 +73,7 @@ def check_shows(made: list[np.ndarray], film: Path, first: int, last: int) -> No
         assert int(np.argmin(found)) == wanted
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "codec", "interval"),
     [
@@ -84,6 +97,7 @@ def test_a_clip_has_the_frames_asked_for_whatever_the_key_frames_are(
         clip(film, colorizer, start=60)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 @pytest.mark.parametrize(("first", "end"), [(32, 42), (31, 35)])
 def test_a_clip_has_the_frames_of_a_shot_whose_times_are_rounded(
@@ -96,6 +110,7 @@ def test_a_clip_has_the_frames_of_a_shot_whose_times_are_rounded(
     check_shows(rgb(clip(film, colorizer, start=start, seconds=stop - start, hints=(hint,))), film, first, end - 1)
 
 
+@pytest.mark.slow
 def test_a_clip_has_the_times_of_shots_and_hints_where_the_first_frame_is_late(
     tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -113,6 +128,41 @@ def test_a_clip_has_the_times_of_shots_and_hints_where_the_first_frame_is_late(
     assert np.array_equal(frame_at(probe(film), 3.02), rgb(film)[25])
 
 
+@pytest.mark.slow
+def test_hints_for_other_moments_hold_in_a_clip_as_in_the_film(tmp_path: Path) -> None:
+    model = write_two_model(tmp_path, temperature=0.5)
+    film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(3 * SHOT), luma=in_shots)
+    stated = Options(hints=(Hint(x=0.5, y=0.5, color="#6080B0", reach=0.05, time=0.1),), quality=Quality.MASTER)
+    with open_colorizer(Options(engine="onnxruntime", model=str(model))) as two:
+        whole = {
+            bool(options.hints): rgb(colorize_video(film, tmp_path / f"{number}.mkv", options, colorizer=two).output)
+            for number, options in enumerate((replace(stated, hints=()), stated))
+        }
+        for first, holds in ((SHOT + 2, False), (2 * SHOT + 2, True)):
+            made = rgb(clip(film, two, start=first / 25, seconds=0.2, hints=stated.hints))
+            place = slice(76, 84), slice(108, 116)
+            plain, wanted = (whole[is_stated][first + 2][place].mean((0, 1)) for is_stated in (False, True))
+            asked, got = wanted - plain, made[2][place].mean((0, 1)) - plain
+            assert bool(np.abs(asked).max() > 15) is holds
+            assert np.abs(got - asked).max() < (0.6 * np.abs(asked).max() if holds else 4)
+
+
+def test_interlaced_film_is_looked_at_in_whole_pictures(tmp_path: Path, colorizer: Colorizer) -> None:
+    def moving(number: int) -> np.ndarray:
+        """Bars that move from one field to the next."""
+        across = np.arange(96)
+        lines = [np.where((across + 5 * (2 * number + line % 2)) % 32 < 16, 50, 200) for line in range(64)]
+        return np.asarray(lines, np.uint8)
+
+    film = make_film(tmp_path / "film.mkv", codec="ffv1", times=range(40), luma=moving, fields="tff", field_order=2)
+    pictures = [frame_at(probe(film), 1.0), *rgb(clip(film, colorizer, saturation=0.0))]
+    assert len(pictures) == 13
+    for picture in pictures:
+        made, woven = (np.abs(np.diff(shown.astype(int), axis=0)).mean() for shown in (picture, moving(0)))
+        assert made < woven / 2
+
+
+@pytest.mark.slow
 def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(
         tmp_path / "film.mkv", pixel_format="yuv422p10le", width=1600, height=96, times=range(40), rotation=90
@@ -128,6 +178,7 @@ def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, color
     assert stated[0] - max(stated[1:]) > 40
 
 
+@pytest.mark.slow
 def test_a_clip_of_a_result_keeps_its_colours_as_the_result_would(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(40))
     result = colorize_video(film, None, colorizer=colorizer).output

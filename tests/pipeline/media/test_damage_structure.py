@@ -15,7 +15,7 @@ from pipeline.media.probe import probe
 from pipeline.media.source import open_source
 from pipeline.media.structure import find_break
 from tests.films import Sound, make_film
-from tests.pipeline.media.rewriting import rewrite
+from tests.pipeline.media.rewriting import rewrite, survey
 
 FILMS = {
     "film.mkv": ("ffv1", "flac"),
@@ -23,6 +23,7 @@ FILMS = {
     "film.mp4": ("libx264", "aac"),
     "film.mov": ("mjpeg", "pcm_s16le"),
     "film.avi": ("mpeg4", "mp2"),
+    "film.ivf": ("libvpx", ""),
     "film.mxf": ("mpeg2video", "pcm_s16le"),
     "film.mpg": ("mpeg2video", "mp2"),
     "film.ts": ("mpeg2video", "mp2"),
@@ -38,7 +39,7 @@ def film_of(folder: Path, name: str, **more: object) -> Path:
         pixel_format="yuvj420p" if codec == "mjpeg" else "yuv420p",
         times=range(20),
         grain=0.05,
-        sounds=[Sound(codec=sound, seconds=0.8)],
+        sounds=[Sound(codec=sound, seconds=0.8)] if sound else [],
         **more,  # type: ignore[arg-type]
     )
 
@@ -51,11 +52,13 @@ def broken(path: Path, data: bytes | None = None) -> str | None:
     return find_break(path, container)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(FILMS))
 def test_whole_films_are_whole(tmp_path: Path, name: str) -> None:
     assert broken(film_of(tmp_path, name)) is None
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(FILMS))
 def test_a_cut_is_found_wherever_it_is(tmp_path: Path, name: str) -> None:
     film = film_of(tmp_path, name)
@@ -77,6 +80,7 @@ def _written(path: Path, data: bytes, whole: bytes) -> tuple[Path, str]:
     return path, container
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", [name for name in FILMS if name not in ("film.mp4", "film.mov")])
 def test_bytes_lost_in_the_middle_are_found(tmp_path: Path, name: str) -> None:
     film = film_of(tmp_path, name)
@@ -122,10 +126,24 @@ def test_fragments_are_whole_too(tmp_path: Path) -> None:
     assert rewrite(film).read_log.frames == 20
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.avi"])
 def test_what_was_appended_to_a_whole_film_is_no_damage(tmp_path: Path, name: str) -> None:
     film = film_of(tmp_path, name)
     assert broken(film, film.read_bytes() + bytes(100)) is None
+
+
+def test_an_mp4_whose_last_part_claims_bytes_that_hold_no_sample_is_whole(tmp_path: Path) -> None:
+    film = film_of(tmp_path, "film.mp4", muxer_options={"movflags": "faststart"})
+    data = bytearray(film.read_bytes())
+    place = data.index(b"mdat") - 4
+    length = int.from_bytes(data[place : place + 4])
+    assert place + length == len(data)
+    data[place : place + 4] = (length + 8).to_bytes(4)
+    film.write_bytes(data)
+    assert rewrite(film).read_log.frames == 20
+    film.write_bytes(data[:-8])
+    assert "is cut off: 16 bytes missing" in str(survey(film).broken)
 
 
 def test_a_program_stream_may_end_in_zeros(tmp_path: Path) -> None:

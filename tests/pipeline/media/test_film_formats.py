@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
 from tests.films import Sound, make_film
-from tests.pipeline.media.rewriting import survey
+from tests.pipeline.media.rewriting import rewrite, survey
 
 TINY = {"width": 64, "height": 48, "times": range(5)}
 CODECS = {
     **{"mp4": "libx264", "mov": "libx264", "mkv": "ffv1", "avi": "mpeg4", "ts": "mpeg2video", "m2ts": "mpeg2video"},
     **{"vob": "mpeg2video", "mpg": "mpeg1video", "mxf": "mpeg2video", "wmv": "wmv2", "flv": "flv", "3gp": "mpeg4"},
     **{"rm": "rv20", "y4m": "wrapped_avframe", "gxf": "mpeg2video", "m2v": "mpeg2video", "m4e": "mpeg4"},
-    "ivf": "libvpx",
+    **{"ivf": "libvpx", "h264": "libx264", "hevc": "libx265", "wtv": "mpeg2video"},
 }
 # Suffixes of camcorders, discs and older programs; each holds what the suffix on the right usually does.
 ALIASES = {
     **{"mod": "vob", "tod": "ts", "m2t": "ts", "asf": "wmv", "qt": "mov", "3g2": "3gp", "f4v": "flv", "divx": "avi"},
-    **{"mpe": "mpg", "m1v": "mpg", "vro": "vob"},
+    **{"mpe": "mpg", "m1v": "mpg", "vro": "vob", "264": "h264", "avc": "h264", "265": "hevc", "h265": "hevc"},
 }
 SIZES = {"gxf": {"width": 720, "height": 576}, "rm": {"width": 176, "height": 144}}
 
@@ -32,11 +33,29 @@ def film_of(folder: Path, suffix: str) -> Path:
     return make_film(folder / f"a.{suffix}", codec=CODECS[suffix], muxer=muxer, muxer_options=options, **more)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("suffix", CODECS)
 def test_a_film_without_its_suffix_is_known_and_opens(tmp_path: Path, suffix: str) -> None:
     film = film_of(tmp_path, suffix).rename(tmp_path / "film")
     assert begins_like_film(film)
     assert survey(film).frame_count == 5
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", "h264"), ("libx265", "hevc")])
+def test_raw_video_is_shown_at_the_rate_that_it_states(tmp_path: Path, codec: str, suffix: str) -> None:
+    film = make_film(tmp_path / f"a.{suffix}", codec=codec, times=range(20), time_base=Fraction(1, 30), rate=30)
+    info = survey(film)
+    assert (info.average_rate, info.frame_count) == (30, 20)
+    assert [note.text for note in info.notes] == ["no frame has a time of its own: 30 frames a second"]
+    log = rewrite(film).read_log
+    assert (log.frames, log.notes) == (20, ())
+
+
+def test_raw_video_that_states_no_rate_is_said_to_be_taken_for_25(tmp_path: Path) -> None:
+    options = {"x265-params": "no-vui-timing-info=1"}
+    info = survey(make_film(tmp_path / "a.hevc", codec="libx265", options=options, **TINY))
+    assert info.average_rate == 25
+    assert "25 frames a second, as the file does not state it" in info.notes[0].text
 
 
 def test_a_film_in_ogg_is_known_behind_any_number_of_sounds(tmp_path: Path) -> None:
@@ -49,6 +68,7 @@ def test_a_film_in_ogg_is_known_behind_any_number_of_sounds(tmp_path: Path) -> N
     assert begins_like_film(tmp_path / "b.ogg")
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("suffix", ALIASES)
 def test_suffixes_of_cameras_and_discs_are_those_of_films(tmp_path: Path, suffix: str) -> None:
     assert f".{suffix}" in FILM_SUFFIXES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ def test_a_grey_array_comes_back_as_rgb_with_its_luma(bits: int, colorizer: Colo
     assert np.ptp(made.astype(int), axis=2).max() > 5
 
 
+@pytest.mark.slow
 def test_an_array_has_the_colours_of_the_file(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.png", sepia(scene()))
     result = colorize_photo(source, tmp_path / "b.png", colorizer=colorizer)
@@ -55,6 +57,7 @@ def test_a_pillow_image_comes_back_as_one_with_a_profile_for_colour(colorizer: C
     assert np.abs(np.asarray(made, float) @ [0.299, 0.587, 0.114] - scene()).max() <= 0.51
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_an_encoded_file_comes_back_as_the_file_would(suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
     source = save_with_metadata(tmp_path / f"a{suffix}", scene())
@@ -125,8 +128,15 @@ def test_notes_are_told(tmp_path: Path, colorizer: Colorizer) -> None:
     assert notes.heard
 
 
-def test_what_is_no_picture_is_refused(colorizer: Colorizer) -> None:
-    with pytest.raises(InputError, match="is not in a supported format"):
-        colorize_picture(b"dear diary", colorizer=colorizer)
+@pytest.mark.parametrize("picture", [b"dear diary", "scan.jpg", np.zeros(4, np.uint8), Image.new("CMYK", (4, 4))])
+def test_what_is_no_picture_is_refused_before_an_engine_starts(picture: Any) -> None:
+    with pytest.raises((InputError, UsageError), match="picture in memory"):
+        colorize_picture(picture, Options(engine="tensorrt", model="none"))
+
+
+def test_errors_of_an_encoded_file_name_no_temporary_file(tmp_path: Path, colorizer: Colorizer) -> None:
+    data = save(tmp_path / "a.jpg", scene()).read_bytes()
+    with pytest.raises(InputError, match=r"^picture in memory: cannot be decoded: it breaks off"):
+        colorize_picture(data[:-100], colorizer=colorizer)
     with pytest.raises(UsageError, match="CMYK"):
         colorize_picture(Image.new("CMYK", (8, 8)), colorizer=colorizer)

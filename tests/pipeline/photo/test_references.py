@@ -11,12 +11,13 @@ from PIL import Image
 from engines.networks import open_network
 from pipeline.archive.run import colorize_archive
 from pipeline.color.colorizer import Colorizer
+from pipeline.commands.targets import targets
 from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
 from pipeline.photo.in_memory import colorize_picture
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, default_output
 from pipeline.results import Failure, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import rgb_of, save, scene, tinted
@@ -42,6 +43,20 @@ def test_a_reference_makes_the_result_like_it(tmp_path: Path, opened: Colorizer)
     assert np.abs(in_memory.astype(int) - np.asarray(Image.open(lent.output).convert("RGB"))).max() <= 1
 
 
+def test_a_result_never_takes_the_place_of_its_reference(tmp_path: Path, opened: Colorizer) -> None:
+    source, reference = save(tmp_path / "scan.png", scene()), save(tmp_path / "any.png", coloured())
+    alias = tmp_path / "alias.png"
+    alias.hardlink_to(reference)
+    before = reference.read_bytes()
+    for output in (reference, alias):
+        with pytest.raises(UsageError, match="is an original"):
+            colorize_photo(source, output, Options(reference=reference, overwrite=True), colorizer=opened)
+        with pytest.raises(UsageError, match="is an original"):
+            targets([source], output, default_output, overwrite=True, reference=reference)
+    assert reference.read_bytes() == alias.read_bytes() == before
+
+
+@pytest.mark.slow
 def test_one_beside_and_a_person_s_own_choice_come_first(tmp_path: Path, opened: Colorizer) -> None:
     source, beside = save(tmp_path / "scan.png", scene()), save(tmp_path / "scan.ref.png", coloured())
     other = save(tmp_path / "other.png", coloured()[:, ::-1])
@@ -86,6 +101,7 @@ def test_a_network_without_features_says_so(tmp_path: Path, colorizer: Colorizer
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.slow
 def test_an_archive_s_references_lie_in_the_same_tree_and_belong_to_the_recipe(
     tmp_path: Path, opened: Colorizer
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -135,6 +136,11 @@ def cut(data: bytes) -> bytes:
     return data[: len(data) * 2 // 3]
 
 
+def repeated(data: bytes) -> bytes:
+    """Write some coded data of the last chroma scan twice."""
+    return data[:-300] + data[-350:-300] + data[-300:]
+
+
 def without_last_page(data: bytes) -> bytes:
     with tifffile.TiffFile(BytesIO(data)) as tiff:
         at = tiff.pages[0].offset
@@ -189,6 +195,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str, Fault]] = {
     "jpeg-luma-changed": (jpeg, "JPEG", coarser_luma),
     "jpeg-luma-changed-progressive": (progressive, "JPEG", coarser_luma),
     "jpeg-chroma-swapped": (jpeg, "JPEG", swapped_chroma),
+    "jpeg-chroma-wrong-from-some-block-on": (jpeg, "JPEG", repeated),
     "jpeg-cut": (jpeg, "JPEG", cut),
     "jpeg-without-end": (jpeg, "JPEG", lambda data: data[:-2]),
     "jpeg-narrower": (jpeg, "JPEG", narrower_jpeg),
@@ -226,6 +233,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str, Fault]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_writer_is_found_and_nothing_is_published(
     name: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
@@ -245,8 +253,13 @@ def test_a_fault_of_the_writer_is_found_and_nothing_is_published(
     assert source.read_bytes() == before
 
 
-def _with_fault(monkeypatch: pytest.MonkeyPatch, still_format: StillFormat, fault: Fault) -> list[Path]:
-    """Let the real writer of a format write, and then damage its file; the paths are those that were damaged."""
+def _with_fault(
+    monkeypatch: pytest.MonkeyPatch, still_format: StillFormat, fault: Fault, *, is_own: bool = True
+) -> list[Path]:
+    """Let the real writer of a format write, and then damage its file; the paths are those that were damaged.
+
+    ``is_own``: it is the writer that does so, not the disk.
+    """
     write, damaged = still_format.write, []
 
     def faulty(path: Path, pages: Sequence[Page]) -> tuple[Note, ...]:
@@ -254,6 +267,8 @@ def _with_fault(monkeypatch: pytest.MonkeyPatch, still_format: StillFormat, faul
         data = path.read_bytes()
         path.write_bytes(fault(data))
         assert path.read_bytes() != data
+        if is_own and pages[0].file_digest is not None:
+            pages[0].file_digest = hashlib.sha256(fault(data)).digest()
         damaged.append(path)
         return notes
 
@@ -261,6 +276,19 @@ def _with_fault(monkeypatch: pytest.MonkeyPatch, still_format: StillFormat, faul
     return damaged
 
 
+def test_a_bit_that_the_disk_changed_in_coded_chroma_is_found(
+    tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = jpeg(tmp_path / "photo")
+    _with_fault(
+        monkeypatch, FORMAT["JPEG"], lambda data: data[:-40] + bytes((data[-40] ^ 1,)) + data[-39:], is_own=False
+    )
+    with pytest.raises(VerificationError):
+        colorize_photo(source, tmp_path / "out.jpg", colorizer=colorizer)
+    assert not (tmp_path / "out.jpg").exists()
+
+
+@pytest.mark.few(2)
 @pytest.mark.parametrize("make", [jpeg, toned_jpeg, progressive])
 def test_jpeg_luma_is_proved_exact_and_chroma_within_its_quantisation(
     make: Callable[[Path], Path], tmp_path: Path, colorizer: Colorizer
@@ -272,6 +300,7 @@ def test_jpeg_luma_is_proved_exact_and_chroma_within_its_quantisation(
     assert str(found.luma) == "bit for bit that of the source, 1 page"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("make", [png, alpha_png, grey_tiff, webp, jp2])
 def test_lossless_results_hold_every_sample_and_luma_within_rounding(
     make: Callable[[Path], Path], tmp_path: Path, colorizer: Colorizer

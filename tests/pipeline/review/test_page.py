@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.corrections import read_correction
@@ -141,17 +142,25 @@ def test_a_hint_from_the_start_of_a_frame_is_marked_and_one_outside_of_the_clip_
         page.press("p")
         page.wait("document.querySelector('#player').open")
         caption = page.run("document.querySelector('#played').innerText")
-        assert caption.endswith("as it will be in the film, without colours stated at other moments")
+        assert caption.endswith("as it will be in the film, with colours stated at other moments by likeness alone")
         assert not page.complaints
+
+
+def two_shots(number: int) -> np.ndarray:
+    """Luma of a film with a cut in its middle: pictures of blocks."""
+    blocks = np.random.default_rng(number // 60).integers(40, 200, (8, 10))
+    return np.asarray(np.kron(blocks, np.ones((32, 32))), np.uint8)[:240]
 
 
 @pytest.mark.parametrize("width", [1200, 390])
 def test_a_hint_is_on_any_frame_and_the_shot_is_played(browser: str, tiny: Path, tmp_path: Path, width: int) -> None:
-    film = make_film(tmp_path / "film.mp4", codec="libx264", width=320, height=240, times=range(120))
+    film = make_film(tmp_path / "film.mp4", codec="libx264", width=320, height=240, times=range(120), luma=two_shots)
     marks = "document.querySelectorAll('.mark').length"
     with opened(browser, tiny, [film], width=width) as page:
-        page.run("document.querySelectorAll('#shots button')[12].click()")
+        page.wait("document.querySelector('#search').hidden && document.querySelectorAll('#shots button').length === 2")
+        page.run("document.querySelectorAll('#shots button')[1].click()")
         page.wait(READY)
+        assert page.run("document.querySelector('#time').min") == "2.42"
         page.run("document.querySelector('#time').focus()")
         before = page.run("Number(document.querySelector('#time').value)")
         page.press("ArrowLeft", "ArrowLeft")

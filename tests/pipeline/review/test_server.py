@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -232,18 +233,51 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(desk: tuple[Path
     assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
 
 
+def test_the_shots_of_a_film_reviewed_by_itself_are_found(tmp_path: Path, tiny: Path) -> None:
+    def cut(number: int) -> np.ndarray:
+        blocks = np.random.default_rng(number // 20).integers(40, 200, (6, 8))
+        return np.asarray(np.kron(blocks, np.ones((32, 32))), np.uint8)[:160, :224]
+
+    make_film(tmp_path / "film.mp4", codec="libx264", width=224, height=160, times=range(50), luma=cut)
+    with served(str(tiny), tmp_path / "film.mp4") as address:
+        client = entered(address)
+        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
+        assert (len(found["shots"]), found["known"]) == (24, False)
+        while "search" in (told := json.loads(client.ask("/api/shots?name=film.mp4")[1])):
+            assert not told["search"]["is_over"]
+            time.sleep(0.05)
+        bounds = [(shot["start"], shot["end"]) for shot in told["shots"]]
+        assert bounds == [pytest.approx(one) for one in ((0, 0.8), (0.8, 1.6), (1.6, 2.0))]
+        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
+        assert (found["shots"], found["known"]) == (told["shots"], True)
+        assert [shot["label"] for shot in found["shots"]] == found["labels"]
+        pictures = [picture(client.ask(f"/api/thumbnail?name=film.mp4&number={n}")[1]) for n in range(3)]
+        assert all(np.abs(one - other).mean() > 20 for one, other in pairwise(pictures))
+        assert client.ask("/api/thumbnail?name=film.mp4&number=3")[0] == 204
+
+
 @pytest.mark.slow
 def test_a_shot_is_played_as_the_film_would_be(tmp_path: Path, tiny: Path) -> None:
     make_film(tmp_path / "film.mp4", codec="libx264", times=range(48), options={"g": "24"})
     save(tmp_path / "one.png", scene())
     with served(str(tiny), tmp_path / "film.mp4", tmp_path / "one.png") as address:
         client = entered(address)
-        assert client.ask("/api/clip")[0] == 404
-        for correction, is_grey in (({"saturation": 0}, True), ({}, False)):
-            assert client.ask("/api/clip?name=film.mp4&start=0.5&seconds=1", correction, method="POST")[0] == 202
-            state = ended(client, "playing")
+        assert client.ask("/api/clip?number=1")[0] == 404
+        begun = [
+            client.ask("/api/clip?name=film.mp4&start=0.5&seconds=1", correction, method="POST")
+            for correction in ({"saturation": 0}, {}, {"saturation": 0.5})
+        ]
+        assert [status for status, _ in begun] == [202] * 3
+        # What two pages ask for at the same time is made one after the other, and each gets its own.
+        grey, plain, unwanted = (f"number={json.loads(content)['number']}" for _, content in begun)
+        assert client.ask(f"/api/playing?{unwanted}", method="DELETE")[0] == 204
+        state = json.loads(client.ask(f"/api/playing?{unwanted}")[1])
+        assert (state["is_over"], state["output"]) == (True, "")
+        assert client.ask(f"/api/clip?{unwanted}")[0] == 404
+        for number, is_grey in ((grey, True), (plain, False)):
+            state = ended(client, f"playing?{number}")
             assert (state["error"], state["done"]) == ("", 25)
-            status, content = client.ask("/api/clip", Range="bytes=0-")
+            status, content = client.ask(f"/api/clip?{number}", Range="bytes=0-")
             assert status == 206
             (tmp_path / "played.mp4").write_bytes(content)
             with av.open(str(tmp_path / "played.mp4")) as made:
@@ -252,7 +286,6 @@ def test_a_shot_is_played_as_the_film_would_be(tmp_path: Path, tiny: Path) -> No
             assert bool(np.ptp(pictures[12], axis=2).mean() < 2) is is_grey
         for wrong in ("film.mp4&start=0&seconds=11", "film.mp4&start=-1&seconds=1", "one.png&start=0&seconds=1"):
             assert client.ask(f"/api/clip?name={wrong}", {}, method="POST")[0] == 400
-        assert client.ask("/api/playing", method="DELETE")[0] == 204
         assert Path(state["output"]).exists()
     assert not Path(state["output"]).parent.exists()
     assert not list(tmp_path.glob("*.colorized.*"))
@@ -338,6 +371,7 @@ def test_a_film_is_coloured_behind_the_page(tmp_path: Path, tiny: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.colorized.*")} == {"film.colorized.mp4"}
 
 
+@pytest.mark.slow
 def test_only_an_item_s_own_references_are_shown(client: Client, photos: tuple[Path, Path]) -> None:
     grey = scene()
     save(photos[0].parent / "coloured.png", rgb_of(grey, *tinted(grey)))

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -69,9 +69,9 @@ def test_vgg16_autoencoder() -> None:
         *((16, 56, 56), (16, 112, 112), (2, 112, 112), (2, 224, 224)),
     ]
     config = load_config(CONFIGS / "vgg16-autoencoder.toml")
-    assert (config.crop, config.batch, config.loss.unit, config.loss.distance) == (224, 16, 128.0, "l2")
     frozen = load_config(CONFIGS / "vgg16-frozen.toml")
-    assert (frozen.batch, frozen.frozen_encoder, frozen.embeddings) == (64, True, True)
+    assert config.loss.unit == frozen.loss.unit == 128.0
+    assert (frozen.frozen_encoder, frozen.embeddings) == (True, True)
 
 
 def test_vgg16s_decoder_alone_answers_for_its_features() -> None:
@@ -118,7 +118,9 @@ def _recipe(name: str) -> tuple[object, ...]:
     """
     config = load_config(CONFIGS / f"{name}.toml")
     assert (config.warmup, config.cooldown, config.clip, config.ema, config.growth) == (0, 0, 0.0, 0.0, ())
-    assert (config.min_scale, config.degraded_share, config.loss.classification) == (1.0, 0.0, 0.0)
+    assert (config.degraded_share, config.loss.classification) == (0.0, 0.0)
+    whole = 0.895 if name == "pix2pix-128" else 1.0
+    assert config.min_scale == (whole if config.augment else None)
     return (
         *(config.crop, config.batch, config.steps),
         *(config.optimizer, config.learning_rate, config.beta1, config.beta2, config.weight_decay),
@@ -138,9 +140,17 @@ def _recipe(name: str) -> tuple[object, ...]:
         ("unet-simple", (150, 32, 20_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 0.0, None)),
         ("unet-vae", (150, 32, 20_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 1e-5, None)),
         ("unet-vae-4", (150, 32, 20_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 1e-5, None)),
+        ("vgg16-autoencoder", (224, 16, 20_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 0.0, None)),
+        ("vgg16-frozen", (224, 64, 5_000, "adam", 1e-3, 0.9, 0.999, 0.0, "l2", 1.0, 0.0, None)),
+        ("pix2pix", (256, 4, 210_000, "adam", 2e-4, 0.5, 0.999, 0.0, "l1", 100.0, 0.0, ("vanilla", 2e-4))),
+        ("pix2pix-128", (128, 16, 500, "adam", 2e-4, 0.5, 0.999, 0.0, "l1", 100.0, 0.0, ("vanilla", 2e-4))),
+        ("resnet18-unet-l1", (256, 16, 10_000, "adam", 1e-4, 0.9, 0.999, 0.0, "l1", 1.0, 0.0, None)),
+        ("resnet18-unet-gan", (256, 16, 10_000, "adam", 2e-4, 0.5, 0.999, 0.0, "l1", 100.0, 0.0, ("vanilla", 2e-4))),
     ],
 )
-def test_what_a_source_leaves_open_is_what_its_configuration_says(name: str, recipe: tuple[object, ...]) -> None:
+def test_a_configuration_has_its_sources_recipe_and_what_that_leaves_open_is_said(
+    name: str, recipe: tuple[object, ...]
+) -> None:
     assert _recipe(name) == recipe
 
 
@@ -178,10 +188,9 @@ def test_pix2pix() -> None:
     assert _parameters(model) == 54_410_434
     assert _parameters(PatchGAN()) == 2_765_633
     config = load_config(CONFIGS / "pix2pix.toml")
-    assert (config.architecture, config.crop, config.batch, config.min_scale) == ("pix2pix-unet", 256, 4, 1.0)
-    assert (config.learning_rate, config.beta1, config.loss.distance, config.loss.regression) == (2e-4, 0.5, "l1", 100)
+    assert config.architecture == "pix2pix-unet"
     assert config.adversary is not None
-    assert (config.adversary.objective, config.adversary.discriminator) == ("vanilla", "patchgan")
+    assert config.adversary.discriminator == "patchgan"
 
 
 def test_resnet18_unet() -> None:
@@ -196,9 +205,6 @@ def test_resnet18_unet() -> None:
     assert _parameters(model) == 31_099_672
     stages = [load_config(CONFIGS / f"resnet18-unet-{name}.toml") for name in ("l1", "gan")]
     assert [stage.adversary is None for stage in stages] == [True, False]
-    assert [stage.loss.distance for stage in stages] == ["l1", "l1"]
-    assert stages[1].loss.regression == 100
-    assert {(stage.crop, stage.batch) for stage in stages} == {(256, 16)}
 
 
 def test_pixel_shuffle_begins_as_nearest_neighbour() -> None:
