@@ -307,3 +307,19 @@ def test_odd_chunks_among_the_tags_of_an_avi_are_no_damage(tmp_path: Path) -> No
     size = int.from_bytes(data[4:8], "little") + len(tags)
     film.write_bytes(data[:4] + size.to_bytes(4, "little") + data[8:] + tags)
     assert survey(film).broken is None
+
+
+def without_header(data: bytes, place: int) -> bytes:
+    """Damage the header of the first packet of AAC behind ``place``, and whatever looks like one in the packet."""
+    first = data.index(b"\xff\xf1", place)
+    following = data.index(data[first : first + 3], first + 3)
+    return data[:first] + data[first:following].replace(b"\xff", b"\x7f") + data[following:]
+
+
+def test_sound_cut_within_its_first_packet_is_no_damage(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.ts", codec="mpeg2video", sounds=[Sound(codec="aac", seconds=0.6)])
+    data = film.read_bytes()
+    sound = data.index(b"\0\0\1\xc0")
+    film.write_bytes(without_header(data, sound))
+    result = rewrite(film)
+    assert any("audio 1 begins within a packet" in note.text for note in result.written.notes)
