@@ -39,7 +39,7 @@ _UNSURE = 0.5
 # A digital camera's picture is rarely of a toned print, unless it is brown like these: blue is sea and sky. A picture
 # that keeps its colours, but as a scan would be a toned print, is in doubt.
 # Few prints are green, and many lawns and woods are: of 746 photographs and as many prints made from them, this
-# repaints one green photograph instead of six and leaves no green print.
+# recolours one green photograph instead of four and leaves no further print.
 _SCAN, _GREEN_SCAN = Prior(0.0, strong=-3.0), Prior(-1.0, strong=-4.0)
 _BY_CAMERA, _BROWN_BY_CAMERA = Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
 _LEAST_HUE = 0.012  # mean chroma of brown (less blue and more red than grey has) and of green (less of both)
