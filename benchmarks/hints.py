@@ -4,9 +4,10 @@ Each colour photograph is coloured as on the review page, with its own colours g
 colourful object, there and on a calm position elsewhere, and at random positions. Measures of the results:
 
 * *CIEDE2000*: the mean distance from the photograph;
-* *spill*: over edges, by the detector of docs/evaluation.md;
+* *spill*: over edges, by the detector of docs/evaluation.md; and over the same edges with and without hints, since
+  edges that get their colour from a hint are not counted without;
 * *missed*: the distance of the shown colour from the given one, moved into the gamut at the luma shown: at the position
-  itself, and the largest within the reach.
+  itself, and the largest within the reach, where no other hint is nearer.
 """
 
 from __future__ import annotations
@@ -52,11 +53,13 @@ Places = list[tuple[int, int]]
 class Found:
     """Measures of results with a given number of colours: one number per photograph, per hint for `missed`.
 
-    ``missed`` holds (chroma given, distance at the position, largest distance within the reach).
+    ``same_edges`` holds the spill without and with them over edges that count in both, ``missed`` (chroma given,
+    distance at the position, largest distance within the reach).
     """
 
     distance: list[float] = field(default_factory=list)
     spill: list[float] = field(default_factory=list)
+    same_edges: list[tuple[float, float]] = field(default_factory=list)
     missed: list[tuple[float, float, float]] = field(default_factory=list)
 
 
@@ -64,13 +67,19 @@ def measure(photo: ScreenPhoto, truth: U8, found: Mapping[str, Found], *, seed: 
     """Add to ``found`` the effect of giving ``photo`` colours of its ``truth`` (H, W, 3), as named by the keys."""
     true = rgb_to_lab(truth)
     shape = network_size(*truth.shape[:2], size=_SIZE, multiple=_MULTIPLE)
+    small, plain = at_size(true, *shape), None
     for name, hints in statements(truth, seed=seed):
         made = photo.after(Options(treat_as=TreatAs.MONOCHROME, hints=hints))
         shown = rgb_to_lab(made)
         found[name].distance.append(float(ciede2000(shown, true).mean()))
-        spill = colour_spill(at_size(shown, *shape), at_size(true, *shape))
+        result = at_size(shown, *shape)
+        plain = result if plain is None else plain
+        spill = colour_spill(result, small)
         if spill is not None:
             found[name].spill.append(spill)
+        before, after = colour_spill(plain, small, also=result), colour_spill(result, small, also=plain)
+        if before is not None and after is not None:
+            found[name].same_edges.append((before, after))
         found[name].missed.extend(missed(made, hints))
 
 
@@ -108,9 +117,10 @@ def missed(shown: U8, hints: Sequence[Hint]) -> Iterator[tuple[float, float, flo
     """Yield for each of ``hints`` its chroma, and CIEDE2000 in ``shown``: at its position, and the most in reach."""
     height, width = shown.shape[:2]
     down, across = np.mgrid[:height, :width] + 0.5
-    for hint in hints:
-        apart = np.hypot(down - hint.y * height, across - hint.x * width) / min(height, width)
-        is_near = apart <= max(hint.reach, float(apart.min()))
+    all_apart = [np.hypot(down - one.y * height, across - one.x * width) / min(height, width) for one in hints]
+    nearest = np.argmin(all_apart, axis=0) if hints else None
+    for number, (hint, apart) in enumerate(zip(hints, all_apart, strict=True)):
+        is_near = (apart <= max(hint.reach, float(apart.min()))) & (nearest == number)
         there = shown[is_near].reshape(1, -1, 3)
         far = ciede2000(rgb_to_lab(there), rgb_to_lab(_stated(there, hint.color)))[0]
         yield math.hypot(*ab_of_hex(hint.color)), float(far[apart[is_near].argmin()]), float(far.max())
@@ -130,6 +140,8 @@ def table(found: Mapping[str, Found]) -> str:
     rows: dict[str, list[str]] = {
         "CIEDE2000": [f"{np.mean(one.distance):.2f}" for one in found.values()],
         "spill, %": [f"{100 * np.mean(one.spill):.2f}" for one in found.values()],
+        "over the same edges, without": [f"{100 * np.mean(one.same_edges, axis=0)[0]:.2f}" for one in found.values()],
+        "with": [f"{100 * np.mean(one.same_edges, axis=0)[1]:.2f}" for one in found.values()],
         "missed at the place": [_quantile([at for _, at, _ in one.missed], 0.5) for one in found.values()],
     }
     return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])

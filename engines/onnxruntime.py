@@ -17,7 +17,7 @@ from engines.base import PLAIN, EngineSpec, Model, Setup, describe
 from engines.errors import EngineError
 from engines.machine import cpu_name
 from engines.providers import ACCELERATED_PACKAGES, CPU, PROVIDERS, Provider, candidates
-from engines.signature import failures, require_ports
+from engines.signature import failures, reason, require_ports
 from engines.tensors import Tensors
 
 logger = logging.getLogger(__name__)
@@ -94,13 +94,16 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
             enable_fallback=0,
         )
     except failures() as error:
+        # Others are skipped without an error, see below.
+        if "Failed to load library" in str(error):
+            raise _unloadable(provider, f": {reason(error)}") from error
         raise EngineError(
-            f"{NAME}: cannot open {model.weights.path} on {provider.device}: {error}",
+            f"{NAME}: cannot open {model.weights.path} on {provider.device}: {reason(error)}",
             advice="Export the weights again, or use another --device.",
         ) from error
     # ONNX Runtime skips a provider whose libraries do not load, and uses the CPU instead.
     if session.get_providers()[0] != provider.name:
-        raise EngineError(f"{NAME}: the libraries that {provider.device} needs do not load")
+        raise _unloadable(provider)
     inputs, outputs = ([one.name for one in side] for side in (session.get_inputs(), session.get_outputs()))
     require_ports(inputs, outputs, model.graph, model.weights)
     runtime = f"ONNX Runtime {onnxruntime.__version__}"
@@ -110,6 +113,13 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
     if provider.kind != CPU:
         model.accept(engine)
     return engine
+
+
+def _unloadable(provider: Provider, why: str = "") -> EngineError:
+    return EngineError(
+        f"{NAME}: the libraries that {provider.device} needs do not load{why}",
+        advice="Install the driver and the libraries of its maker (docs/engines.md), or use --device cpu.",
+    )
 
 
 def _load_cuda(onnxruntime: Any, setup: Setup) -> None:

@@ -141,20 +141,14 @@ def _inspected(weights: Weights) -> Signature:
         state = onnxruntime.capi.onnxruntime_pybind11_state
         if isinstance(error, state.InvalidProtobuf | state.InvalidArgument):
             raise WeightsError(
-                f"{weights.path}: is not a readable ONNX graph: {_reason(error)}",
+                f"{weights.path}: is not a readable ONNX graph: {reason(error)}",
                 advice="It is damaged, cut short or something else: download or export it again.",
             ) from error
         raise WeightsError(
-            f"{weights.path}: ONNX Runtime cannot run this graph: {_reason(error)}",
+            f"{weights.path}: ONNX Runtime cannot run this graph: {reason(error)}",
             advice="Export it again, in float32 or float16, with ONNX's own operators, for opset 17.",
         ) from error
     return Signature(tuple(map(_port, session.get_inputs())), tuple(map(_port, session.get_outputs())))
-
-
-def _reason(error: Exception) -> str:
-    """Return what ONNX Runtime says in an error, without its code and the place in its source."""
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
-    return re.sub(r"^\S+:\d+ .*\) (?=[A-Z])", "", text)
 
 
 def _port(found: Any) -> Port:
@@ -191,3 +185,9 @@ def failures() -> tuple[type[Exception], ...]:
         state.RuntimeException,
         RuntimeError,
     )
+
+
+def reason(error: Exception) -> str:
+    """Return what ONNX Runtime says in an error, without its code and the place in its source."""
+    text = re.sub(r"^.*\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip(), flags=re.DOTALL)
+    return re.sub(r"^\S+:\d+ .*\) (?=[A-Z])", "", text)

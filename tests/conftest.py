@@ -3,8 +3,10 @@ from __future__ import annotations
 import gc
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -16,8 +18,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests send no telemetry, and without its thread a process with ONNX Runtime can fork.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _LEFT_OUT_AS_A_WHOLE = {
-    f"not {name}": re.compile(rf"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:{markers})\b", re.MULTILINE)
-    for name, markers in {"slow": "slow|nightly", "nightly": "nightly"}.items()
+    selection: re.compile(rf"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:{markers})\b", re.MULTILINE)
+    for selection, markers in {
+        "not slow": "slow|nightly",
+        "not nightly": "nightly",
+        "slow and not nightly": "nightly",
+    }.items()
 }
 
 
@@ -33,6 +39,28 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark nightly tests as slow as well."""
     if item.get_closest_marker("nightly"):
         item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the cases of a test over the tiers as its marker "few" says.
+
+    So many stay where the test is; twice as many fast ones become slow, and the others nightly. They are chosen by
+    chance, always the same ones: at regular distances they would often have a parameter in common.
+    """
+    cases = defaultdict[tuple[str, bool], list[pytest.Item]](list)
+    for item in items:
+        if item.get_closest_marker("few"):
+            cases[item.nodeid.partition("[")[0], item.get_closest_marker("slow") is not None].append(item)
+    for (name, is_slow), found in cases.items():
+        marker = found[0].get_closest_marker("few")
+        assert marker is not None
+        (number,) = marker.args
+        Random(name).shuffle(found)
+        for item in found[number:]:
+            item.add_marker(pytest.mark.slow)
+        for item in found[number if is_slow else 3 * number :]:
+            item.add_marker(pytest.mark.nightly)
 
 
 def pytest_collection_finish() -> None:

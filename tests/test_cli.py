@@ -113,6 +113,7 @@ def test_help_of_the_model_command_names_what_it_can_do() -> None:
     ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("words", ["photo", "video", "review", "model", "model info", "model evaluate", "model quiz"])
 def test_help_speaks_of_no_types(words: str) -> None:
     done = colorize(*words.split(), "--help")
@@ -134,6 +135,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["video", "archive", "model"])
 def test_version_is_said(name: str) -> None:
     done = colorize(name, "--version")
@@ -174,6 +176,7 @@ def test_an_archive_becomes_a_coloured_archive_and_one_document(scans: Path, mod
     assert (again.returncode, answer(again)["skipped"]) == (3, 2)
 
 
+@pytest.mark.slow
 def test_without_json_the_summary_is_on_standard_output_and_progress_on_standard_error(
     scans: Path, model: Path
 ) -> None:
@@ -184,6 +187,7 @@ def test_without_json_the_summary_is_on_standard_output_and_progress_on_standard
     assert "2 photos" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_last_line_says_where_results_and_report_are(scans: Path, film: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     output = scans.with_name("scans-colorized")
@@ -200,6 +204,7 @@ def test_the_last_line_says_where_results_and_report_are(scans: Path, film: Path
         assert done.stdout.splitlines()[-1].endswith(last)
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_but_failures(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     done = colorize("archive", scans, "--model", model, "-q")
@@ -208,6 +213,7 @@ def test_quiet_says_nothing_but_failures(scans: Path, model: Path) -> None:
     assert [line.split(":")[0] for line in done.stderr.splitlines()][:2] == ["1 failed", f"  {scans / 'bad.tif'}"]
 
 
+@pytest.mark.slow
 def test_dry_runs_write_nothing(film: Path, scans: Path, model: Path) -> None:
     before = listing(film.parent)
     words = ("--dry-run", "--model", model, "--engine", "onnxruntime")
@@ -227,6 +233,7 @@ def test_dry_runs_write_nothing(film: Path, scans: Path, model: Path) -> None:
     assert listing(film.parent) == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_foretells_time_and_room(scans: Path, model: Path) -> None:
     words = ("--model", model, "--engine", "onnxruntime", "--dry-run")
     done = colorize("archive", scans, *words, "--json")
@@ -240,6 +247,7 @@ def test_a_dry_run_foretells_time_and_room(scans: Path, model: Path) -> None:
     assert "too little, with 900.0 PB to stay free" in short.stdout
 
 
+@pytest.mark.slow
 def test_the_log_and_the_metrics_of_a_run_are_as_documented(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     log, metrics = scans.parent / "night.jsonl", scans.parent / "a.prom"
@@ -257,6 +265,7 @@ def test_the_log_and_the_metrics_of_a_run_are_as_documented(scans: Path, model: 
     assert "last_success" not in figures
 
 
+@pytest.mark.slow
 def test_a_run_takes_what_its_options_say(scans: Path, model: Path) -> None:
     os.utime(scans / "a.jpg", (0, 0))
     words = ("--dry-run", "--json", "--model", model, "--engine", "onnxruntime")
@@ -274,6 +283,7 @@ def test_two_runs_in_one_output_folder_exclude_each_other(scans: Path, model: Pa
     assert colorize("archive", scans, "--model", model).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_disk_below_its_floor_ends_the_run(scans: Path, model: Path) -> None:
     done = colorize("archive", scans, "--model", model, "--json", "--keep-free", "900PB")
     assert done.returncode == 5
@@ -307,6 +317,7 @@ ERRORS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_have_their_exit_code_and_are_one_document(case: str, film: Path, scans: Path, model: Path) -> None:
     code, line = ERRORS[case]
@@ -373,6 +384,7 @@ def test_a_terminal_that_cannot_draw_gets_lines(film: Path, model: Path) -> None
     assert b"reel.mp4: 12 frames in" in said
 
 
+@pytest.mark.slow
 def test_the_device_can_be_set_in_the_environment_and_is_said(
     scans: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,6 +399,7 @@ def test_the_device_can_be_set_in_the_environment_and_is_said(
     assert "no engine works on device 'npu'" in answer(done)["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_traceback_is_shown_only_when_asked_for(film: Path) -> None:
     assert "Traceback" not in colorize("video", film, "--model", "none").stderr
     assert "Traceback" in colorize("video", film, "--model", "none", "-v").stderr
@@ -411,6 +424,7 @@ def at_work(film: Path, folder: Path, model: Path) -> Iterator[subprocess.Popen[
         yield running
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(
@@ -435,6 +449,7 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
     assert listing(tmp_path) == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -451,6 +466,7 @@ def test_the_first_signal_lets_a_film_without_segments_be_finished(
     assert listing(out) == ["result.mp4"]
 
 
+@pytest.mark.slow
 def test_the_card_of_weights_is_shown_without_torch(model: Path) -> None:
     done = colorize("model", "info", model, "--json")
     assert done.returncode == 0
@@ -483,6 +499,7 @@ def test_models_are_evaluated_and_compared(model: Path, photos: Path, tmp_path: 
     assert "CIEDE2000" in shown.stdout
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("options", [[], ["--old", "{photos}"], ["--sets", "{photos}", "--worst", 3]])
 def test_nothing_to_measure_and_a_sheet_without_a_name_are_usage_errors(
     options: list[object], model: Path, photos: Path
@@ -493,6 +510,7 @@ def test_nothing_to_measure_and_a_sheet_without_a_name_are_usage_errors(
     assert answer(done)["error"]["kind"] == "UsageError"
 
 
+@pytest.mark.slow
 def test_a_sheet_of_an_evaluation_takes_the_place_of_no_photograph(model: Path, photos: Path) -> None:
     before = {path: path.read_bytes() for path in photos.iterdir()}
     sheet = next(path for path in sorted(before) if path.suffix in (".png", ".jpg"))
@@ -502,6 +520,7 @@ def test_a_sheet_of_an_evaluation_takes_the_place_of_no_photograph(model: Path, 
     assert {path: path.read_bytes() for path in photos.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("", encoding="utf-8")
     program = (
@@ -520,6 +539,7 @@ def test_training_without_torch_says_how_to_install_it(tmp_path: Path) -> None:
     assert "pip install 'autochrome-archive[train]'" in answer(done)["error"]["advice"]
 
 
+@pytest.mark.slow
 def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "__init__.py").write_text("", encoding="utf-8")
@@ -552,6 +572,7 @@ def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     assert done.returncode == 5
 
 
+@pytest.mark.few(1)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("words", [["--json"], []])
 def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str], model: Path) -> None:
@@ -599,6 +620,7 @@ def test_photographs_get_names_beside_them_and_several_make_one_document(scans: 
     assert [failure["source"] for failure in document["failures"]] == [str(scans / "c.jpg")]
 
 
+@pytest.mark.slow
 def test_a_list_stands_for_the_files_in_it(scans: Path, film: Path, model: Path) -> None:
     many, out = scans / "many.txt", scans / "out"
     many.write_text(f"\ufeff{scans / 'a.jpg'}\n\n  {scans / 'deep' / 'b.png'}\r\n", encoding="utf-8")
@@ -625,6 +647,7 @@ def test_several_films_are_coloured_and_a_bad_one_stops_no_other(film: Path, mod
         assert len(answer(done)["results"]) == 2
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("name", "what", "advice"), [
     ("video", "a.jpg", "colorize-photo"), ("photo", "reel.mp4", "colorize-video"), ("photo", "", "colorize-archive"),
 ])  # fmt: skip
@@ -672,6 +695,7 @@ def test_what_is_cheap_to_know_is_said_before_an_engine_starts(scans: Path, mode
     assert not new.exists()
 
 
+@pytest.mark.slow
 def test_of_two_faults_the_one_that_comes_first_is_told(scans: Path) -> None:
     """What the sources are, what the options name, where the results go."""
     (scans / "a.colorized.jpg").touch()
@@ -720,6 +744,7 @@ def test_a_result_is_not_coloured_again(scans: Path, film: Path, model: Path) ->
     assert "a result of Autochrome" in again["notes"][0]["text"]
 
 
+@pytest.mark.slow
 def test_what_was_left_grey_is_not_declared_as_coloured(scans: Path, film: Path, model: Path) -> None:
     scans.joinpath("reel.mp4").write_bytes(film.read_bytes())
     done = colorize("archive", scans, "--saturation", "0", "--model", model)
@@ -736,6 +761,7 @@ def test_what_was_left_grey_is_not_declared_as_coloured(scans: Path, film: Path,
     assert b"trainedAlgorithmicMedia" in (scans / "a.colorized.jpg").read_bytes().replace(b"TrainedA", b"trainedA")
 
 
+@pytest.mark.slow
 def test_what_is_quarantined_is_named_and_no_success(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     words = ("--model", model, "--quarantine-after", "1", "--no-report")
@@ -749,6 +775,7 @@ def test_what_is_quarantined_is_named_and_no_success(scans: Path, model: Path) -
     assert colorize("archive", scans, *words, "--exclude", "bad.tif").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_preview_speaks_of_the_film_and_not_of_a_part_of_it(film: Path, model: Path) -> None:
     hint = ("--hint", "0.5,0.5=#B3272D@0.1")
     done = colorize("video", film, "--preview", "0.2s", "--model", model, *hint)
@@ -759,6 +786,7 @@ def test_a_preview_speaks_of_the_film_and_not_of_a_part_of_it(film: Path, model:
     assert "preview of a part" in done.stdout
 
 
+@pytest.mark.slow
 def test_control_characters_of_names_do_not_reach_the_terminal(scans: Path, model: Path) -> None:
     evil = scans / "a\x1b[31m\x07.jpg"
     evil.write_text("no picture", encoding="utf-8")
@@ -778,6 +806,7 @@ def test_the_log_file_has_the_traceback_of_every_failure(scans: Path, model: Pat
     assert "InputError" in text
 
 
+@pytest.mark.slow
 def test_the_log_tells_a_maintainer_what_was_decided_and_why(scans: Path, film: Path, model: Path) -> None:
     """What one looks for in the morning: the command, the engine and what it passed over, decisions, endings."""
     film.rename(scans / "reel.mp4")
@@ -802,6 +831,7 @@ def test_the_log_tells_a_maintainer_what_was_decided_and_why(scans: Path, film: 
         assert part in text, text
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["video", "photo", "archive", "review", "model"])
 def test_the_short_form_of_help_works(name: str) -> None:
     done = colorize(name, "-h")
@@ -809,6 +839,7 @@ def test_the_short_form_of_help_works(name: str) -> None:
     assert "Usage" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_network_is_added_listed_and_found_by_name(
     model: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -822,6 +853,7 @@ def test_a_network_is_added_listed_and_found_by_name(
     assert answer(done)["model"] == "mine"
 
 
+@pytest.mark.slow
 def test_a_review_needs_an_archive_or_files(tmp_path: Path) -> None:
     for what, code, words in (
         (tmp_path, 4, "holds no results of colorize-archive"),
@@ -831,6 +863,7 @@ def test_a_review_needs_an_archive_or_files(tmp_path: Path) -> None:
         assert (done.returncode, words in done.stderr) == (code, True), done.stderr
 
 
+@pytest.mark.slow
 def test_a_preview_is_a_part_of_the_film_under_a_name_that_says_so(film: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "previews"
     out.mkdir()
@@ -852,6 +885,7 @@ def test_a_preview_is_a_part_of_the_film_under_a_name_that_says_so(film: Path, m
             assert made.metadata["description"] == "preview: a part of a film, from 0:00:00.0 on"
 
 
+@pytest.mark.slow
 def test_what_a_person_set_right_about_a_film_holds(film: Path, model: Path) -> None:
     kept = film.parent / ".autochrome" / "corrections" / f"{film.name}.correction.json"
     kept.parent.mkdir(parents=True)

@@ -17,6 +17,7 @@ def clip(seed: int, chroma: list[np.ndarray]) -> Clip:
     return Clip(RATE, luma, [Prediction(ab[None]) for ab in chroma], None)
 
 
+@pytest.mark.slow
 def test_colour_that_drifts_is_as_far_apart_as_it_has_drifted() -> None:
     still = clip(1, [flat(20, -10)] * 20)
     drifting = [flat(20 + 0.5 * n, -10) for n in range(20)]

@@ -1,4 +1,4 @@
-"""The house stands as designed: who may import whom, who makes threads, who gives files their names."""
+"""The layers of docs/architecture.md: who may import whom, who makes threads, who gives files their names."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MODULES = sorted(
     [ROOT / "cli.py", *(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))],
 )
 
-# The floors of the house, from the ground up: a part leans on itself and on the floors below its own. Parts of one
-# floor do not know each other, except the foundation's, which lean on each other in no circle.
+# The layers, lowest first: a part imports from itself and from the layers below its own. Parts of one layer do not
+# import each other, except the foundation's, which do so without cycles.
 FOUNDATION = (
     "pipeline.callbacks",
     "pipeline.film_time",
@@ -46,16 +46,16 @@ FOUNDATION = (
     "pipeline.version",
     "pipeline.wording",
 )
-FLOORS: tuple[tuple[str, ...], ...] = (
+LAYERS: tuple[tuple[str, ...], ...] = (
     ("engines", *FOUNDATION),
     ("pipeline.color", "pipeline.media", "training"),
     ("pipeline.film", "pipeline.photo"),
     ("pipeline.archive", "pipeline.review"),
     ("pipeline", "pipeline.commands", "cli"),
 )
-FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-# Of the ground floor, engines know nothing of the pipeline; of the top one, commands are called by cli alone.
-ON_ONE_FLOOR = {("cli", "pipeline.commands"), ("pipeline.errors", "engines")}
+LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
+# In the lowest layer, engines know nothing of the pipeline; in the highest, only cli calls commands.
+IN_ONE_LAYER = {("cli", "pipeline.commands"), ("pipeline.errors", "engines")}
 
 
 # Names that this program once had for what the field has words for.
@@ -65,19 +65,20 @@ OWN_WORDS |= {"likeness", "glance", "labour", "heard", "lent"}
 
 
 def may_import(own: str, other: str) -> bool:
-    """Whether the part ``own`` may lean on ``other``."""
-    if (own, other) in ON_ONE_FLOOR:
+    """Whether the part ``own`` may import ``other``."""
+    if (own, other) in IN_ONE_LAYER:
         return True
     if own in FOUNDATION and other in FOUNDATION:
         return True
     if own == "training":
         return other == "engines"
-    return FLOOR_OF[other] < FLOOR_OF[own]
+    return LAYER_OF[other] < LAYER_OF[own]
 
 
+@cache
 def part(module: str) -> str | None:
-    """Return the part of the house that ``module`` belongs to; None for what is not ours."""
-    return max((name for name in FLOOR_OF if module == name or module.startswith(f"{name}.")), key=len, default=None)
+    """Return the part of the program that ``module`` belongs to; None for what is not ours."""
+    return max((name for name in LAYER_OF if module == name or module.startswith(f"{name}.")), key=len, default=None)
 
 
 def name_of(path: Path) -> str:
@@ -95,14 +96,17 @@ def nodes_of(path: Path) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(tree_of(path)))
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line and the full name of every import of ``path``, in functions and for types as well."""
+@cache
+def imports(path: Path) -> list[tuple[int, str]]:
+    """Return the line and the full name of every import of ``path``, in functions and for types as well."""
+    found = []
     for node in nodes_of(path):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             assert node.module is not None
-            yield from ((node.lineno, _imported(node.module, alias.name)) for alias in node.names)
+            found += [(node.lineno, _imported(node.module, alias.name)) for alias in node.names]
+    return found
 
 
 @cache
@@ -135,11 +139,11 @@ def given_names(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.arg
 
 
-def test_every_module_belongs_to_a_part_that_has_its_floor() -> None:
-    assert not [name for name in map(name_of, MODULES) if part(name) is None], "give it its place in FLOORS"
+def test_every_module_belongs_to_a_part_that_has_its_layer() -> None:
+    assert not [name for name in map(name_of, MODULES) if part(name) is None], "give it its place in LAYERS"
 
 
-def test_a_module_leans_only_on_what_stands_below_it() -> None:
+def test_a_module_imports_only_from_the_layers_below_it() -> None:
     assert not [
         f"{path.relative_to(ROOT)}:{line}: {own} imports {name}"
         for path in MODULES
@@ -149,15 +153,15 @@ def test_a_module_leans_only_on_what_stands_below_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("door", ["pipeline.archive.ledger", "pipeline.archive.executors"])
-def test_a_subsystem_of_the_archive_is_entered_by_its_door(door: str) -> None:
-    outside = [path for path in MODULES if not f"{name_of(path)}.".startswith(f"{door}.")]
-    assert any(name == door for path in outside for _, name in imports(path))
+@pytest.mark.parametrize("package", ["pipeline.archive.ledger", "pipeline.archive.executors"])
+def test_a_subsystem_of_the_archive_is_used_through_its_package(package: str) -> None:
+    outside = [path for path in MODULES if not f"{name_of(path)}.".startswith(f"{package}.")]
+    assert any(name == package for path in outside for _, name in imports(path))
     assert not [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in outside
         for line, name in imports(path)
-        if name.startswith(f"{door}.")
+        if name.startswith(f"{package}.")
     ]
 
 
@@ -168,7 +172,7 @@ def test_the_page_on_architecture_has_every_module_of_the_foundation() -> None:
     assert sorted(f"pipeline.{name}" for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(FOUNDATION)
 
 
-def test_modules_import_each_other_in_no_circle() -> None:
+def test_modules_import_each_other_without_cycles() -> None:
     needed = {name_of(path): {name for _, name in imports(path)} for path in MODULES}
     TopologicalSorter({own: names & needed.keys() for own, names in needed.items()}).prepare()
 

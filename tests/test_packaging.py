@@ -121,6 +121,7 @@ def test_images_hold_what_the_wheel_is_made_of_and_do_not_run_as_root(name: str)
     assert lines.index("USER 1000:1000") > max(number for number, line in enumerate(lines) if line.startswith("RUN "))
 
 
+@pytest.mark.slow
 def test_no_instruction_installs_the_package_of_a_stranger() -> None:
     # "autochrome" on the public index is not ours.
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout

@@ -65,6 +65,7 @@ def is_there(name: str) -> bool:
     return False
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("page", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
 def test_every_module_that_is_named_is_there(page: Path, modules: list[str]) -> None:
     text = page.read_text(encoding="utf-8")

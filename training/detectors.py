@@ -230,19 +230,21 @@ class _EdgeProfile:
         return np.sqrt(square), (within_left + within_right) / 2
 
 
-def colour_spill(lab: Lab, truth: Lab) -> float | None:
+def colour_spill(lab: Lab, truth: Lab, *, also: Lab | None = None) -> float | None:
     """Return how much colour of one side is found on the other side of luma edges, beyond the truth; 0..1.
 
     Measured on the ridges of the truth's luma gradient where its colour also changes by 10 units or more within 2
     pixels of the ridge. Of the result's own change, taken from 6 pixels on one side to 6 on the other, it is the share
     that happens farther than 2 pixels from the ridge: 0 for a change on the edge, 1/3 for an even ramp, 1/2 for a clean
-    edge in the wrong place. Edges where the result hardly changes colour say nothing and are left out. None if fewer
-    than ten edges are left.
+    edge in the wrong place. Edges where the result, or the result ``also`` of the same picture, hardly changes colour
+    say nothing and are left out. None if fewer than ten edges are left.
     """
     profile = _EdgeProfile(truth)
     true_step, true_spill = profile.step_and_spill(truth)
     step, spill = profile.step_and_spill(lab)
     used = (true_step >= _TRUE_STEP) & (true_spill <= _CRISP) & (step >= _OWN_STEP)
+    if also is not None:
+        used &= profile.step_and_spill(also)[0] >= _OWN_STEP
     if np.count_nonzero(used) < _FEWEST_EDGES:
         return None
     return float(((spill - true_spill)[used] * true_step[used]).sum() / true_step[used].sum())

@@ -13,7 +13,7 @@ from pipeline.archive.context import Archive
 from pipeline.archive.ledger import LedgerReader, RunRecord, State, read_ledger
 from pipeline.archive.output_folder import shard_count, shards_of
 from pipeline.archive.report import previews
-from pipeline.archive.report.attention import attention_left
+from pipeline.archive.report.attention import attention_left, attention_of
 from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import pattern_of
@@ -271,7 +271,8 @@ def _entries(ledger: LedgerReader, number: int, corrections: CorrectionTree) -> 
     for record in ledger.records():
         if record.result is None or record.state not in _SHOWN:
             continue
-        found, packed = attention_left(record, kept), previews.packed_of(record)
+        found = attention_left(attention_of(record.result), record.path, kept)
+        packed = previews.packed_of(record)
         words = ", ".join(found.reasons)
         starts, ends, frames = _bounds(record.result)
         yield _Entry(

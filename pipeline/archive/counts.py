@@ -54,7 +54,10 @@ class Counts:
             self._add_job(item)
         elif isinstance(item, Rejected):
             self.sources += 1
-            self.fail(item.failure)
+            if item.failure.refused:
+                self.refused += 1
+            else:
+                self.fail(item.failure)
         elif item.kind in KINDS:
             self.sources += 1
         elif item.kind is Kind.OTHER:

@@ -129,7 +129,10 @@ def _counted(archive: Archive, progress: Progress) -> tuple[Counts, list[FilmNot
             current = recipes(archive.options, fingerprint(archive.options))
             items = plan(archive, recipes=current, known=ledger.known)
         for item in items:
-            counts.add(films.read(item) if isinstance(item, Job) else item)
+            found = films.read(item) if isinstance(item, Job) else item
+            if isinstance(found, Rejected) and found.failure.refused:
+                progress.say(f"refused: {found.failure.error}")
+            counts.add(found)
     return counts, films.notes
 
 

@@ -304,7 +304,7 @@ class _Planner:
 
     def _status(self, name: str, record: Known | None, *, fits: bool) -> tuple[Status, FileStat | None]:
         target = below(self._below_output, name)
-        found = _reach(target)[0]
+        found = FileStat.found(target)
         if found is None:
             return Status.DUE, None
         if self._options.overwrite:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple, Self
@@ -116,9 +117,7 @@ def walk(
             if not folder or takes(folder):
                 yield Entry(folder or ".", Kind.BARRED, error.strerror or str(error))
             continue
-        siblings = {item.name for item in items}
-        stems: set[str] = set()
-        sources: set[str] | None = None
+        siblings = _Siblings({item.name for item in items})
         has_others = False
         inner: dict[str, tuple[str, bool]] = {}
         kind: Kind | None
@@ -126,11 +125,9 @@ def walk(
             path = f"{folder}/{item.name}" if folder else item.name
             if not _is_folder(item) and not item.name.startswith("."):
                 if takes(path):
-                    stems = stems or {_split(name)[0] for name in siblings}
-                    kind = _kind_of_file(item, stems)
-                    if MARK in item.name and kind is Kind.PHOTO:
-                        sources = _sources(siblings) if sources is None else sources
-                        kind = Kind.RESULT if _is_reference(item.name, sources) else kind
+                    kind = _kind_of_file(item, siblings)
+                    if MARK in item.name and kind is Kind.PHOTO and _is_reference(item.name, siblings.sources):
+                        kind = Kind.RESULT
                     yield Entry(path, kind)
                 elif not has_others and _KINDS.get(_split(item.name)[1]) is not Kind.OTHER:
                     has_others = True
@@ -140,7 +137,9 @@ def walk(
             kind, reason = None, ""
             if item.name.startswith(".") or item.name.lower() == "lost+found":
                 kind = Kind.HIDDEN
-            elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings - {item.name} or _lends(item.name, siblings):
+            elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings.names - {item.name} or _lends(
+                item.name, siblings.names
+            ):
                 kind = Kind.RESULT
             elif needs_leave and (beyond is None or not beyond.enter(root / path)):
                 kind = Kind.LINK
@@ -155,16 +154,28 @@ def walk(
         waiting.extend(reversed(inner.values()))
 
 
+@dataclass(frozen=True)
+class _Siblings:
+    """The ``names`` in one folder; what few files need of them is made when it is needed."""
+
+    names: set[str]
+
+    @cached_property
+    def stems(self) -> set[str]:
+        """The names without suffix."""
+        return {_split(name)[0] for name in self.names}
+
+    @cached_property
+    def sources(self) -> set[str]:
+        """The names, without suffix, of photographs and films."""
+        return {stem for stem, suffix in map(_split, self.names) if _KINDS.get(suffix) in (Kind.PHOTO, Kind.FILM)}
+
+
 def _lends(folder: str, siblings: set[str]) -> bool:
     """Return whether ``folder`` holds the references of a film among ``siblings``."""
     stem = folder.removesuffix(REFERENCES)
     films = (_split(name) for name in siblings if stem != folder)
     return any(stem == name and _KINDS.get(suffix) is Kind.FILM for name, suffix in films)
-
-
-def _sources(names: set[str]) -> set[str]:
-    """Return the names, without suffix, of photographs and films among ``names``."""
-    return {stem for stem, suffix in map(_split, names) if _KINDS.get(suffix) in (Kind.PHOTO, Kind.FILM)}
 
 
 def _is_reference(name: str, sources: set[str]) -> bool:
@@ -200,14 +211,14 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _kind_of_file(item: os.DirEntry[str], stems: set[str]) -> Kind:
+def _kind_of_file(item: os.DirEntry[str], siblings: _Siblings) -> Kind:
     stem, suffix = _split(item.name)
     known = _KINDS.get(suffix)
     if known is Kind.OTHER or not _is_regular(item):
         return Kind.OTHER
     if known is None:
         return _kind_of_content(Path(item.path))
-    if stem.endswith(f".{RESULT_MARK}") and stem.removesuffix(f".{RESULT_MARK}") in stems:
+    if stem.endswith(f".{RESULT_MARK}") and stem.removesuffix(f".{RESULT_MARK}") in siblings.stems:
         return Kind.RESULT
     return Kind.OTHER if suffix in _AMBIGUOUS and _is_text(Path(item.path)) else known
 

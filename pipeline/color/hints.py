@@ -113,19 +113,24 @@ class Adjustments:
         shape = ab.shape[1:]
         answer = ab if self.saturation == 1 else ab * np.float32(self.saturation)
         if not self.hints:
-            return Adjusted(answer, np.zeros(shape, np.float32))
+            return Adjusted(answer, np.zeros(shape, np.float32), np.zeros_like(answer))
         lightness = _lightness_at(luma, shape)
         looks = None if features is None else features.looks(lightness)
         spread = Spread.of(self.hints, lightness, looks)
-        return Adjusted(spread.applied(answer), spread.share())
+        made = spread.applied(answer)
+        return Adjusted(made, spread.share(), made - answer)
 
 
 @dataclass(frozen=True, eq=False)
 class Adjusted:
-    """A picture's adjusted ``ab`` (2, h, w), and the influence of hints at each place, ``share`` (h, w), 0..1."""
+    """A picture's adjusted ``ab`` (2, h, w), and the influence of hints at each place, ``share`` (h, w), 0..1.
+
+    ``change`` (2, h, w) is the part of ``ab`` that is due to hints.
+    """
 
     ab: F32
     share: F32
+    change: F32
 
 
 def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> Adjustments:

@@ -25,6 +25,8 @@ _RADIUS = 4
 _EDGE = 0.03
 # Standard deviation of luma in a window at which half of the loss in mean chroma is added back.
 _STEP = 0.2
+# The same two for the part of chroma that is due to hints.
+_HINT_EDGE, _HINT_STEP = 0.012, 0.05
 # Rows of a strip, few enough for a strip of every plane to fit into the processor's cache.
 _STRIP = 32
 # Fade-out around the reach of a hint, in pixels of the coefficients; luma difference within one object; luma range for
@@ -153,10 +155,13 @@ def upsample(
     space: RgbSpace | None = None,
     *,
     hints: Sequence[ColorHint] = (),
+    change: F32 | None = None,
 ) -> Upsampled:
     """Fit the chroma ``ab`` (2, h / stride, w / stride) of a model input to its luma; the result is as stored.
 
-    Within the reach of ``hints`` it is the colour of the nearest one, as far as the gamut allows.
+    Within the reach of ``hints`` it is the colour of the nearest one, as far as the gamut allows. ``change``, of the
+    shape of ``ab``, is the part of ``ab`` that is due to them. It keeps closer to edges of luma than the network's
+    colour: it may be strong where nothing else is, and would tint what lies beside its object.
 
     The chroma is for luma of sRGB code values, or of code values in ``space`` if given; the model input itself is
     always in sRGB (see `RgbSpace.seen`).
@@ -169,7 +174,12 @@ def upsample(
 
     height, width = max(rows, whole.shape[0] // 2), max(columns, whole.shape[1] // 2)
     guide = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-    coefficients = np.stack(_fitted(guide, asked * room))
+    if change is None or not hints:
+        coefficients = np.stack(_fitted(guide, asked * room))
+    else:
+        own, _ = chroma_and_room(small, ab - change, spec.matrix, space)
+        coefficients = np.stack(_fitted(guide, own * room))
+        coefficients += np.stack(_fitted(guide, (asked - own) * room, edge=_HINT_EDGE, step=_HINT_STEP))
     if hints:
         _state(coefficients, guide, hints, spec.matrix, space)
     return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()))
@@ -222,7 +232,7 @@ def _say(guide: F32, hint: ColorHint) -> tuple[tuple[slice, slice], F32]:
     return (rows, columns), np.asarray(says, np.float32)
 
 
-def _fitted(guide: F32, planes: F32) -> list[F32]:
+def _fitted(guide: F32, planes: F32, *, edge: float = _EDGE, step: float = _STEP) -> list[F32]:
     """Return slope and offset (h, w), in turn, of each of ``planes`` as a local function of the luma ``guide``.
 
     ``planes`` (n, rows, columns) are no larger than ``guide`` (h, w).
@@ -231,7 +241,7 @@ def _fitted(guide: F32, planes: F32) -> list[F32]:
     height, width = guide.shape
     mean_guide = _box(guide)
     variance: F32 = _box(guide * guide) - mean_guide * mean_guide
-    spread, share = variance + np.float32(_EDGE**2), _STEP**2 / (variance + np.float32(_STEP**2))
+    spread, share = variance + np.float32(edge**2), step**2 / (variance + np.float32(step**2))
     coefficients = []
     for plane in planes:
         wide = np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

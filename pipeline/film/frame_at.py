@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pipeline.errors import InputError
 from pipeline.media.deinterlace import whole_pictures
 from pipeline.media.probe import FilmInfo
-from pipeline.media.sampling import frames_from
+from pipeline.media.sampling import frames_from, last_before
 from pipeline.media.source import reporting
 from pipeline.sizes import size_within
 
@@ -23,15 +23,12 @@ def frame_at(info: FilmInfo, seconds: float, *, largest: int = _LARGEST) -> npt.
     """Return the frame of the film ``info`` shown at ``seconds``, by the film's own times.
 
     It is upright, in square pixels, (h, w) for grey sources, else R, G and B (h, w, 3), with at most ``largest`` pixels
-    on its longer side. Fields are made whole. Raises `InputError` for films that cannot be read or end earlier.
+    on its longer side. Fields are made whole. After the end of the film it is the last frame. Raises `InputError` for
+    films that cannot be read.
     """
     moment = Fraction(seconds)
-    found: av.VideoFrame | None = None
     with reporting(info.path):
-        for frame in whole_pictures(info, frames_from(info, moment)):
-            if found is not None and frame.pts is not None and frame.pts * info.time_base > moment:
-                break
-            found = frame
+        found, _ = last_before(whole_pictures(info, frames_from(info, moment)), moment / info.time_base)
     if found is None:
         raise InputError(f"{info.path}: has no frame at {seconds:.1f} s", advice="Choose an earlier one.")
     return _upright(found, info, largest)

@@ -270,15 +270,15 @@ class SegmentMaker:
         with closing(self._colouring.frames(part)) as frames:
             for record in frames:
                 if record.frame.timestamp.pts < 0:
-                    raise InputError(f"{film.info.path}: starts before time zero", advice="Remux it to Matroska first.")
+                    raise InputError(f"{self._job.name}: starts before time zero", advice="Remux it to Matroska first.")
                 with refusals(final, film.plan):
                     writer.add(encode(encoder, record.frame, film.colors))
                 log.add(record)
-                self._job.progress.advance(str(film.info.path))
+                self._job.progress.advance(self._job.name)
         with refusals(final, film.plan):
             writer.add(drain(encoder, frames=log.frames))
         writer.finish(frames=log.frames, summary=log.summary())
-        logger.debug("%s: segment %d of %d frames is complete", film.info.path, part.number, log.frames)
+        logger.debug("%s: segment %d of %d frames is complete", self._job.name, part.number, log.frames)
 
 
 def _missing(segments: SegmentFolder, extents: Sequence[tuple[int, int]]) -> list[int]:

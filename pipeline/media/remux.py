@@ -59,6 +59,7 @@ class Remuxer:
         self._streams: dict[int, StreamInfo] = {}
         self._latest: dict[int, int] = {}
         self._with_headers: set[int] = set()
+        self._begun: set[int] = set()
         self._trimmed: set[int] = set()
         self._transfers: dict[int, _Transfer] = {}
         self._cleanup = ExitStack()
@@ -114,10 +115,18 @@ class Remuxer:
 
     def _is_whole(self, index: int, packet: AnyPacket) -> bool:
         """Return whether the muxer accepts ``packet``: it refuses AAC without the header that all others have."""
-        if index in self._with_headers and packet.size and not adts_header(bytes(packet)):
+        if index not in self._with_headers or not packet.size:
+            return True
+        is_first = index not in self._begun
+        self._begun.add(index)
+        if adts_header(bytes(packet)):
+            return True
+        if is_first:
+            text = f"audio {index} begins within a packet, as in a part cut from a longer film: that packet is left out"
+            self._damage.remark(NoteKind.ASSUMED, text)
+        else:
             self._damage.met(f"audio {index} is damaged: packets without their header are left out")
-            return False
-        return True
+        return False
 
     def _taken(self, index: int, packet: AnyPacket) -> list[AnyPacket]:
         try:

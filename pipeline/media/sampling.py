@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
 
 import av
@@ -48,16 +49,21 @@ def sampled(
 def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, None, None]:
     """Yield decoded frames up to the end of the film, beginning with one shown at ``seconds`` or before.
 
-    If a search lands after that moment, as at packets of MPEG streams that are not key frames, another begins
+    If a search fails or lands after that moment, as at packets of MPEG streams that are not key frames, another begins
     10 s earlier; after that the film is read from its start. Raises PyAV's errors.
     """
     wanted = int(seconds / info.time_base)
     for lead in (0, _LEAD, None) if wanted > 0 else (None,):
         with open_picture(info) as (container, stream):
-            if lead is not None:
-                container.seek(int((seconds - lead) / info.time_base), stream=stream)
             frames = container.decode(stream)
-            first = next(frames, None)
+            try:
+                if lead is not None:
+                    container.seek(int((seconds - lead) / info.time_base), stream=stream)
+                first = next(frames, None)
+            except (av.FFmpegError, OSError):
+                if lead is None:
+                    raise
+                continue
             if lead is not None and (first is None or (first.pts is not None and first.pts > wanted)):
                 continue
             if first is not None:
@@ -66,34 +72,36 @@ def frames_from(info: FilmInfo, seconds: Fraction) -> Generator[av.VideoFrame, N
             return
 
 
+def last_before(frames: Iterable[av.VideoFrame], moment: Fraction) -> tuple[av.VideoFrame | None, bool]:
+    """Return the last of ``frames`` that begins at ``moment``, in their time base, or before; and whether none follows.
+
+    It is the first frame if that begins later, and None if there are no frames.
+    """
+    found: av.VideoFrame | None = None
+    for frame in frames:
+        if found is not None and frame.pts is not None and frame.pts > moment:
+            return found, False
+        found = frame
+    return found, True
+
+
 def frame_at(
     info: FilmInfo, target: PixelFormat, seconds: Fraction, *, luma_weights: tuple[float, float] | None = None
 ) -> Frame | None:
-    """Return the frame shown at ``seconds``, in format ``target``; None if the film has ended by then.
+    """Return the frame shown at ``seconds``, in format ``target``; None if the film begins later or has ended by then.
 
-    ``luma_weights`` are those of `Frame`. If seeking fails, the film is read from its start. Damage is ignored here:
-    the reading of the whole film reports it.
+    ``luma_weights`` are those of `Frame`. Damage is ignored here: the reading of the whole film reports it.
     """
-    for seeks in (True, False):
-        with open_picture(info) as (container, stream):
-            wanted = seconds / info.time_base
-            shown, has_passed = None, False
-            try:
-                if seeks:
-                    container.seek(round(wanted), stream=stream)
-                for picture in container.decode(stream):
-                    if picture.pts is None:
-                        continue
-                    if picture.pts > wanted:
-                        has_passed = True
-                        break
-                    shown = picture
-            except (av.FFmpegError, OSError):
-                continue
-        if shown is not None and (has_passed or _is_shown(shown, wanted)):
-            time = Timestamp(shown.pts or 0, info.time_base, 0)
-            return Frame(shown, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
-    return None
+    wanted = seconds / info.time_base
+    try:
+        with closing(frames_from(info, seconds)) as frames:
+            picture, is_last = last_before(frames, wanted)
+    except (av.FFmpegError, OSError):
+        return None
+    if picture is None or (picture.pts or 0) > wanted or (is_last and not _is_shown(picture, wanted)):
+        return None
+    time = Timestamp(picture.pts or 0, info.time_base, 0)
+    return Frame(picture, time, source=info.pixel_format, target=target, luma_weights=luma_weights)
 
 
 def _is_shown(last: av.VideoFrame, wanted: Fraction) -> bool:

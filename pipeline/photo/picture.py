@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 
 from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.hints import Adjustments, Features, adjustments
+from pipeline.color.hints import Adjusted, Adjustments, Features, adjustments
 from pipeline.color.measures import doubt, measured
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.neutral_areas import neutral_weight
@@ -176,11 +177,18 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
     strips: Iterator[Strip] | None = None
     if answer is not None:
         calm = calm_parts(picture.model_input, answer.ab)
-        ab, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
-        hints = picture.adjustments.hints
-        shown = upsampled = upsample(picture.model_input, ab, picture.color_spec, hints=hints).times(beside)
+        made, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
+        said = partial(
+            upsample,
+            picture.model_input,
+            made.ab,
+            picture.color_spec,
+            hints=picture.adjustments.hints,
+            change=made.change,
+        )
+        shown = upsampled = said().times(beside)
         if picture.space is not None:
-            upsampled = upsample(picture.model_input, ab, picture.color_spec, picture.space, hints=hints).times(beside)
+            upsampled = said(picture.space).times(beside)
         if picture.own_colour is not None and still.chroma is not None:
             shown = shown.keeping(still.chroma, picture.own_colour)
             upsampled = upsampled.keeping(still.chroma, picture.own_colour)
@@ -220,8 +228,8 @@ def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
     )
 
 
-def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, calm: CalmParts) -> tuple[F32, F32]:
-    """Return the network's ``answer`` as ab (2, h, w), with neutral areas removed and a person's adjustments applied.
+def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, calm: CalmParts) -> tuple[Adjusted, F32]:
+    """Return the network's ``answer`` with neutral areas removed and a person's adjustments applied.
 
     The second value is a factor for the upsampled chroma, 0..1, in the file's orientation: upsampling carries colour
     across the edges of prints onto the page, where only a hint may put it.
@@ -229,7 +237,7 @@ def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, ca
     made = wanted.applied(answer.ab * calm.weight, picture.luma, answer.features)
     height, width = picture.luma.shape
     stated = np.asarray(cv2.resize(made.share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    return made.ab, np.maximum(calm.beside, picture.turn.stored(stated))
+    return made, np.maximum(calm.beside, picture.turn.stored(stated))
 
 
 def space_of(still: Still) -> RgbSpace | None:

@@ -89,8 +89,8 @@ class ScreenPhoto:
         picture = replace(self.picture, treatment=Treatment.COLOURED, treat_as=options.treat_as)
         seen, spec = picture.model_input, still_spec(_BITS)
         asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
-        ab, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
-        upsampled = upsample(seen, ab, spec, hints=asked.hints).times(beside)
+        made, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
+        upsampled = upsample(seen, made.ab, spec, hints=asked.hints, change=made.change).times(beside)
         if picture.own_colour is not None and picture.still.chroma is not None:
             upsampled = upsampled.keeping(picture.still.chroma, picture.own_colour)
         return self._rgb(upsampled)

@@ -106,6 +106,7 @@ def test_the_models_used_last_are_kept(cache: CompiledCache) -> None:
     assert {1, 11} <= set(left)
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, tiny: Path, said: list[str]) -> None:
     pytest.importorskip("openvino")
     (tmp_path / "file").write_text("in the way")
@@ -128,6 +129,7 @@ def test_nothing_is_kept_unless_asked_for(tiny: Path, own_cache: Path) -> None:
     assert set(own_cache.rglob("*")) == before
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("damage", [None, *DAMAGE.values()], ids=["whole", *DAMAGE])
 def test_a_model_from_the_cache_colours_like_a_fresh_one(
     tiny: Path, tmp_path: Path, said: list[str], damage: Callable[[Path], object] | None
@@ -145,6 +147,7 @@ def test_a_model_from_the_cache_colours_like_a_fresh_one(
     assert [("damaged" in line) for line in said] == ([] if damage is None else [True])
 
 
+@pytest.mark.slow
 def test_a_sealed_file_that_openvino_refuses_is_compiled_again(tiny: Path, tmp_path: Path, said: list[str]) -> None:
     pytest.importorskip("openvino")
     setup = Setup(cache=tmp_path, say=said.append)

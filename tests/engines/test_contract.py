@@ -34,7 +34,11 @@ VARIANTS = [
 ]
 PRECISIONS = {"openvino-int8": "int8", "openvino-bf16": "bf16", "onnxruntime-gpu": "tf32", "tensorrt": "f16"}
 REFERENCE = "onnxruntime"
-MODELS = ["tiny", *dict.fromkeys(["fast", *known_weights()])]
+# That those which ship answer as the reference does is also tested with the registry of engines.
+MODELS = [
+    "tiny",
+    *(pytest.param(name, marks=pytest.mark.nightly) for name in dict.fromkeys(["fast", *known_weights()])),
+]
 
 BATCHES = [(count, 64, 96) for count in (1, 2, 3, 8, 16)]
 SHAPES = [(2, 256, 256), (2, 160, 256), (2, 256, 160), (2, 96, 384), (2, 32, 32)]

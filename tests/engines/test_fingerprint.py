@@ -37,6 +37,7 @@ def shipped() -> Weights:
     return load_weights("fast")
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("key", CHANGES)
 def test_what_a_card_says_of_colours_makes_another_network(shipped: Weights, key: str) -> None:
     changed = replace(shipped, card={**shipped.card, key: CHANGES[key]})

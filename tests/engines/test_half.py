@@ -22,7 +22,7 @@ from tests.engines.tiny import tiny_model, write_model  # noqa: E402
 FLOAT, HALF, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
 
 
-@pytest.fixture(params=["tiny", *(pytest.param(name, marks=pytest.mark.slow) for name in known_weights())])
+@pytest.fixture(params=["tiny", *(pytest.param(name, marks=pytest.mark.nightly) for name in known_weights())])
 def weights(request: pytest.FixtureRequest, tiny: Path) -> str:
     return str(tiny) if request.param == "tiny" else str(request.param)
 

@@ -37,6 +37,7 @@ def _weights(folder: Path, layer: str, span: list[float]) -> Path:
     return write_model(folder / "int8.onnx", wide_model(), activations={layer: span})
 
 
+@pytest.mark.slow
 def test_weights_and_inputs_of_a_layer_are_rounded_and_the_colours_stay(layer: str, tmp_path: Path) -> None:
     model = model_of(_weights(tmp_path, layer, FITTING))
     rounded, exact = (open_openvino(model, precision=precision) for precision in ("int8", "f32"))
@@ -47,6 +48,7 @@ def test_weights_and_inputs_of_a_layer_are_rounded_and_the_colours_stay(layer: s
         engine.close()
 
 
+@pytest.mark.slow
 def test_a_cpu_takes_it_by_itself_and_finds_what_it_compiled(layer: str, tmp_path: Path) -> None:
     model, setup = model_of(_weights(tmp_path, layer, FITTING)), Setup(cache=tmp_path / "cache")
     first, second = open_openvino(model, setup), open_openvino(model, setup)
@@ -56,6 +58,7 @@ def test_a_cpu_takes_it_by_itself_and_finds_what_it_compiled(layer: str, tmp_pat
         engine.close()
 
 
+@pytest.mark.slow
 def test_other_colours_are_refused_and_the_next_precision_is_used(layer: str, tmp_path: Path) -> None:
     passed: list[tuple[str, str]] = []
     model = model_of(_weights(tmp_path, layer, FAR_TOO_LITTLE))

@@ -77,6 +77,7 @@ def test_a_quota_limits_the_cores_and_leaves_one_at_least(tmp_path: Path) -> Non
     assert machine.usable_cores(tmp_path) == 1
 
 
+@pytest.mark.slow
 def test_one_of_several_processes_can_be_given_a_share() -> None:
     code = "from engines import machine; machine.limit_cores(1); print(machine.usable_cores())"
     done = python(code)

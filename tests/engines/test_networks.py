@@ -139,6 +139,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
     return make
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", CASES)
 def test_a_network_is_recognised_by_its_graph(make: Callable[[str], Made], name: str) -> None:
     made = make(name)
@@ -148,6 +149,7 @@ def test_a_network_is_recognised_by_its_graph(make: Callable[[str], Made], name:
     assert adapter.takes_hints == (made.case.contract == "siggraph17")
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", CASES)
 def test_a_network_colours_as_its_authors_program_would(

@@ -57,6 +57,24 @@ def test_a_provider_whose_libraries_do_not_load_is_told_and_passed_over(
         open_accelerated(model_of(tiny), Setup())
 
 
+def test_a_missing_library_of_a_provider_is_named_with_what_to_do(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words are those of ``onnxruntime-migraphx`` 1.27.1, which does not skip itself as others do."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    said = (
+        "/src/provider_bridge_ort.cc:1988 onnxruntime::Provider& onnxruntime::ProviderLibrary::Get() "
+        "[ONNXRuntimeError] : 1 : FAIL : Failed to load library libonnxruntime_providers_migraphx.so with error: "
+        "libmigraphx_c.so.3: cannot open shared object file: No such file or directory\n"
+    )
+
+    def refuse(*_words: object, **_options: object) -> None:
+        raise state.Fail(said)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["MIGraphXExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(EngineError, match=r"libraries that migraphx needs do not load: Failed .* libmigraphx_c\.so\.3"):
+        open_model("onnxruntime", tiny, setup=Setup(device="migraphx"))
+
+
 @pytest.mark.parametrize("name", ["auto", "onnxruntime", "openvino", "tensorrt"])
 def test_an_unknown_device_lists_the_known_ones(tiny: Path, name: str) -> None:
     with pytest.raises(EngineError, match="no device 'abacus'") as caught:
@@ -70,6 +88,7 @@ def test_an_engine_is_not_asked_for_devices_of_others(tiny: Path, name: str, dev
         open_model(name, tiny, setup=Setup(device=device))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["auto", "onnxruntime", "openvino"])
 def test_the_cpu_can_be_asked_for(tiny: Path, name: str) -> None:
     pytest.importorskip("openvino")

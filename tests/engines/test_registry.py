@@ -53,6 +53,7 @@ def test_importing_the_registry_imports_no_runtime() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_nobody_is_told_that_an_engine_is_used(name: str, tiny: Path, tmp_path: Path) -> None:
     """Telemetry, left alone, keeps an identifier below the home folder and sends it with every import."""
@@ -132,6 +133,7 @@ def test_auto_passes_over_a_runtime_that_is_installed_but_broken(tiny: Path, tmp
     assert "openvino cannot be imported: libtbb.so.12" in done.stdout
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("fault", ["crashing", *WRONG_ANSWERS])
 def test_auto_passes_over_an_engine_that_fails_its_trial(tiny: Path, fault: str) -> None:
     extra = [entry for entry in fault_entries(good_calls=0) if entry.name in (fault, "sane")]
@@ -236,6 +238,7 @@ def test_a_slow_engine_is_waited_for(tiny: Path) -> None:
     np.testing.assert_array_equal(ab_of(slow, GREY), ab_of(sane, GREY))
 
 
+@pytest.mark.slow
 def test_a_killing_engine_takes_the_process_with_it(tiny: Path) -> None:
     done = python(
         """

@@ -45,6 +45,7 @@ def require_answer(answer: Tensors, inputs: Tensors) -> None:
     np.testing.assert_array_equal(answer["sum"], inputs["a"] + inputs["b"])
 
 
+@pytest.mark.few(14)
 @pytest.mark.parametrize("count", range(1, 20))
 def test_pieces_are_the_batch_in_few_sizes(count: int) -> None:
     cut = list(pieces(numbers(count)))
@@ -54,6 +55,7 @@ def test_pieces_are_the_batch_in_few_sizes(count: int) -> None:
     assert len(cut) <= count // 8 + 3
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("count", range(1, 20))
 def test_answers_come_in_order(count: int) -> None:
     log: list[str] = []

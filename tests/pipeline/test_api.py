@@ -122,7 +122,7 @@ def test_options_errors_and_results_load_no_codec_and_no_engine() -> None:
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, cwd=ROOT)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_type_checkers_see_the_real_signatures(tmp_path: Path) -> None:
     code = """
         from pipeline import Options, colorize_archive, colorize_photo, colorize_video, open_colorizer
@@ -268,6 +268,7 @@ def test_a_callback_is_told_of_every_frame_and_photograph(media: Path, colorizer
     ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("method", ["begin", "note", "advance"])
 def test_a_cancelled_film_leaves_nothing_behind(method: str, media: Path, colorizer: Colorizer) -> None:
     before = sorted(media.rglob("*"))
@@ -284,6 +285,7 @@ def test_a_cancelled_photograph_leaves_nothing_behind(media: Path, colorizer: Co
     assert sorted(media.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_photographs_that_are_not_asked_for_any_more_are_not_made(media: Path, colorizer: Colorizer) -> None:
     jobs = [PhotoJob(Path("scan.jpg"), Path("out", f"{number}.jpg")) for number in range(40)]
     outcomes = colorize_photos(jobs, colorizer=colorizer)
@@ -318,6 +320,7 @@ def test_a_cancelled_long_film_goes_on_after_its_last_segment(tmp_path: Path, co
     assert not hidden(tmp_path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("progress", "done"),
     [
@@ -372,6 +375,7 @@ def test_an_archive_is_cancelled_from_another_thread(
     assert finish("scans", colorizer).films == 3
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("method", ["begin", "advance", "note", "end"])
 def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, media: Path, colorizer: Colorizer) -> None:
     error = BrokenPipeError("nobody listens")
@@ -381,6 +385,7 @@ def test_a_fault_of_a_callback_is_not_taken_for_one_of_the_film(method: str, med
     assert not hidden(media)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "told",
     sampled(

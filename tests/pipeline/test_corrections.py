@@ -81,6 +81,7 @@ def test_revisions_are_kept_and_can_be_undone(tree: CorrectionTree) -> None:
         CorrectionFile().undone()
 
 
+@pytest.mark.slow
 def test_the_oldest_revisions_go_before_the_file_is_too_large_to_read(tree: CorrectionTree) -> None:
     hints = tuple(Hint(x=number / 2000, y=0.5, color="#3A5FCD") for number in range(2000))
     for number in range(6):
@@ -123,6 +124,7 @@ def test_a_correction_has_the_last_word_over_the_options_of_a_run() -> None:
     assert Correction().applied(options) == options
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [

@@ -108,6 +108,7 @@ def test_names_cannot_command_the_terminal() -> None:
     assert printable("two\nlines", lines=True) == "two\nlines"
 
 
+@pytest.mark.slow
 def test_what_libraries_log_of_a_damaged_file_stays_off_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "scan.tif"
     tifffile.imwrite(path, np.zeros((32, 32), np.uint8))

@@ -67,6 +67,7 @@ def test_a_photograph_has_its_luma_and_says_whose_colours_it_has(ddcolor: Path, 
         assert part in introduced
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("luma", "least", "most"),
     [

@@ -80,6 +80,7 @@ def test_a_film_never_becomes_its_own_result(scans: Path, alias: Alias, overwrit
     assert fingerprint(film) == before
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("alias", ALIASES)
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_photograph_never_becomes_its_own_result(photo: Path, alias: Alias, overwrite: bool, tiny: Path) -> None:
@@ -90,6 +91,7 @@ def test_a_photograph_never_becomes_its_own_result(photo: Path, alias: Alias, ov
     assert fingerprint(photo) == before
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("alias", ALIASES)
 @pytest.mark.parametrize("what", ["log", "metrics"])
 def test_log_and_metrics_never_take_the_place_of_a_photograph(
@@ -178,6 +180,7 @@ LINKS = [by_a_link_to, by_a_hard_link_to]
 HOME = ".autochrome"
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize(
     "name", ["lock", "bag-lock", "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-journal", "ledger.sqlite3-shm"]
@@ -286,6 +289,7 @@ def film(scans: Path) -> Path:
     return make_film(scans / "film.mkv", codec="libx264", times=range(12))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("name", ["lock", "000000.claim", "000001.claim"])
 def test_what_is_changed_in_place_beside_segments_is_never_a_film(
@@ -322,6 +326,7 @@ def test_a_folder_of_segments_that_is_a_link_is_refused_and_nothing_behind_it_is
     assert not final.exists()
 
 
+@pytest.mark.slow
 def test_among_segments_only_what_the_program_made_is_deleted(film: Path, tmp_path: Path, tiny: Path) -> None:
     final = tmp_path / "result.mkv"
     folder = segment_folder(final)

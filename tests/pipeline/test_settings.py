@@ -41,6 +41,7 @@ def settings(text: str, name: str = FILE_NAME) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_command_line_wins_over_the_environment_and_the_environment_over_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -52,6 +53,7 @@ def test_the_command_line_wins_over_the_environment_and_the_environment_over_the
     assert parsed("video", "--engine", "onnxruntime")["engine"] == "onnxruntime"
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_back_what_others_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
     settings("overwrite = true\n[archive]\nno-report = true")
     assert parsed("video")["overwrite"] is True
@@ -63,6 +65,7 @@ def test_the_command_line_takes_back_what_others_switched_on(monkeypatch: pytest
     assert parsed("video", "--overwrite")["overwrite"] is True
 
 
+@pytest.mark.slow
 def test_a_table_is_for_one_command_and_wins_over_the_top() -> None:
     settings('quality = "master"\n[video]\nfps = 23.976\n[archive]\nquality = "access"\nuntil = 06:00:00')
     assert parsed("video")["quality"] == "master"
@@ -172,6 +175,7 @@ WRONG = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("text", WRONG)
 def test_what_cannot_be_followed_is_named_with_its_file(text: str) -> None:
     settings(text)
@@ -219,6 +223,7 @@ def test_variables_of_no_option_are_found_out() -> None:
     assert unknown_variables(environment, {"AUTOCHROME_MODEL"}) == ["AUTOCHROME_ENGIN"]
 
 
+@pytest.mark.slow
 def test_no_variable_shows_the_version_or_the_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOCHROME_VERSION", "1")
     monkeypatch.setenv("AUTOCHROME_HELP", "1")

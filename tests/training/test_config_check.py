@@ -141,6 +141,7 @@ def test_weights_of_another_architecture_to_start_from_are_refused(tmp_path: Pat
         check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "net.onnx")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("config", "told"),
     [
@@ -163,6 +164,7 @@ def test_the_command_refuses_before_it_looks_at_a_photograph(config: str, told: 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.nightly
 def test_a_run_does_not_go_on_with_the_few_photographs_of_a_check(photo_zip: Path, tmp_path: Path) -> None:
     build_cache([photo_zip], tmp_path / "run" / "photos", short_side=192, enough=8)
     for named in ([], ["--photos", photo_zip], ["--photos", tmp_path / "run" / "photos"]):
@@ -178,6 +180,7 @@ def _photographs(folder: Path, numbers: range) -> Path:
     return folder
 
 
+@pytest.mark.nightly
 def test_after_too_few_the_same_command_takes_photographs_that_were_added(tmp_path: Path) -> None:
     photos, run = _photographs(tmp_path / "photos", range(3)), tmp_path / "run"
     (tmp_path / "own.toml").write_text(as_toml(_with(REGRESSION, holdout=2, evaluate_photos=1, batch=2)))

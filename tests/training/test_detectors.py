@@ -145,6 +145,19 @@ def test_colour_beside_its_edges_spills() -> None:
     assert spill > 0.15
 
 
+def test_spill_is_compared_over_edges_that_both_results_colour() -> None:
+    truth = photo()
+    blurred = with_ab(truth, cv2.GaussianBlur(truth[..., 1:], (0, 0), 3))
+    half = blurred.copy()
+    half[:, : half.shape[1] // 2, 1:] = 0
+    whole, same = colour_spill(blurred, truth), colour_spill(blurred, truth, also=half)
+    assert whole is not None
+    assert same is not None
+    assert same != pytest.approx(whole)
+    assert colour_spill(blurred, truth, also=blurred) == whole
+    assert colour_spill(blurred, truth, also=with_ab(truth, np.zeros_like(truth[..., 1:]))) is None
+
+
 def test_wrong_colours_within_their_edges_do_not_spill_and_are_as_sharp() -> None:
     truth = photo()
     wrong = turned(truth, 120)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -112,7 +112,6 @@ def test_the_file_says_nothing_about_the_machine_it_was_made_on(exported: Export
         assert trace not in content
 
 
-@pytest.mark.nightly
 def test_the_graph_of_one_checkpoint_is_the_same_every_time(exported: Exported, checkpoint: Path) -> None:
     generator = Generator(load_trained(checkpoint), Decoding(**_settings(exported))).eval()
     again = to_onnx(generator, graph_of(generator, multiple=32, stride=4))
@@ -149,7 +148,6 @@ def test_chroma_above_the_knee_is_compressed_in_the_graph_as_beside_it(checkpoin
     assert np.array_equal(compressed(hues * 48, None), hues * 48)
 
 
-@pytest.mark.nightly
 def test_an_adapted_network_answers_alike_in_every_runtime(checkpoint: Path, photo_cache: Path, tmp_path: Path) -> None:
     settings = {"temperature": 1.0, "saturation": 1.5, "adaptation": 0.3, "knee": 5.0}
     done = export_command(checkpoint, tmp_path / "x.onnx", **settings, photos=photo_cache)  # type: ignore[arg-type]  # all are float
@@ -226,7 +224,6 @@ def test_a_calibrated_export_says_how_it_was_calibrated(exported: Exported) -> N
     assert exported.card["calibration"]["photographs"] == 2
 
 
-@pytest.mark.nightly
 def test_model_and_checkpoint_are_measured_alike(exported: Exported, checkpoint: Path, tmp_path: Path) -> None:
     for number in range(2):
         Image.fromarray(synthetic_photo(20 + number)).save(tmp_path / f"{number}.png")
@@ -244,7 +241,6 @@ def test_model_and_checkpoint_are_measured_alike(exported: Exported, checkpoint:
     assert as_card(shipped)["weights_sha256"] == exported.card["sha256"]
 
 
-@pytest.mark.nightly
 def test_scores_of_the_same_export_go_into_its_card(exported: Exported, checkpoint: Path, tmp_path: Path) -> None:
     assert exported.card["evaluation"] == {}
     Image.fromarray(synthetic_photo(20)).save(tmp_path / "photo.png")
@@ -276,7 +272,6 @@ def test_a_measured_file_takes_its_own_scores_into_its_card_and_no_others(export
     assert load_weights(str(path)).card == {**exported.card, "evaluation": as_card(measured)}
 
 
-@pytest.mark.nightly
 def test_a_network_that_answers_with_ab_is_exported_at_full_size(
     regressor: Path, photo_cache: Path, tmp_path: Path
 ) -> None:
@@ -303,7 +298,6 @@ def test_a_temperature_where_there_is_none_to_choose_is_refused(regressor: Path,
         export_command(regressor, tmp_path / "ab.onnx", temperature=0.4, saturation=1.0)
 
 
-@pytest.mark.nightly
 def test_the_card_names_only_the_runtimes_that_were_asked(checkpoint: Path, tmp_path: Path) -> None:
     done = export_command(checkpoint, tmp_path / "x.onnx", temperature=0.4, saturation=1.0, runtimes=["onnxruntime"])
     assert len(done.card["parity"]) == 1

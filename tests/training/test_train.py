@@ -106,7 +106,11 @@ def _train_and_die(config: TrainConfig, photos: Path, run: Path, monkeypatch: py
         train(config, photos=photos, run=run, options=PLAIN)
 
 
-@pytest.mark.parametrize("config", [CONFIG, COHERENT, GAN, LATENT], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, *(pytest.param(config, marks=pytest.mark.nightly) for config in (COHERENT, GAN, LATENT))],
+    ids=lambda config: config.name,
+)
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     config: TrainConfig, photo_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +122,7 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     assert (resumed["adversary"] is None) == (config.adversary is None)
 
 
+@pytest.mark.nightly
 def test_a_slice_stops_cleanly_and_the_next_goes_on_to_the_same_end(
     uninterrupted: dict[str, Any], photo_cache: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +132,7 @@ def test_a_slice_stops_cleanly_and_the_next_goes_on_to_the_same_end(
     _assert_equal(_load(tmp_path / CHECKPOINT), uninterrupted)
 
 
+@pytest.mark.nightly
 def test_a_run_goes_on_in_the_precision_that_it_began_in(photo_cache: Path, tmp_path: Path) -> None:
     train(CONFIG, photos=photo_cache, run=tmp_path, options=TrainOptions(minutes=0.0, device="cpu", tensorboard=False))
     state = _load(tmp_path / CHECKPOINT)
@@ -153,6 +159,7 @@ def test_photographs_on_the_device_teach_the_same_as_streamed_ones(
         assert resident[term] == pytest.approx(streamed[term], rel=0.03)
 
 
+@pytest.mark.nightly
 def test_a_run_fixed_by_the_clock_keeps_its_steps_in_the_next_slice(photo_cache: Path, tmp_path: Path) -> None:
     open_ended = dataclasses.replace(REGRESSION, evaluate_every=0, evaluate_photos=0)
     first = TrainOptions(total_minutes=0.01, pace_seconds=0.0, tensorboard=False)
@@ -298,6 +305,7 @@ with open_machine("cpu", precision="f32") as machine:
 """
 
 
+@pytest.mark.nightly
 def test_two_processes_share_every_batch_and_one_writes(photo_cache: Path, tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)

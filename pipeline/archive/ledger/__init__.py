@@ -23,6 +23,7 @@ from pipeline.archive.ledger.rows import (
     RunOutcome,
     RunRecord,
     State,
+    shared_parts,
 )
 from pipeline.archive.ledger.writer import Ledger
 from pipeline.archive.output_folder import OutputLock, home, is_at_rest, shards_of
@@ -47,6 +48,7 @@ __all__ = [
     "as_ranges",
     "open_ledger",
     "read_ledger",
+    "shared_parts",
     "to_run_again",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -16,7 +17,6 @@ from pipeline.archive.ledger.rows import (
     SELECT,
     SELECT_KNOWN,
     SELECT_OUTLINE,
-    SELECT_TOLD,
     Known,
     Outline,
     Record,
@@ -25,10 +25,9 @@ from pipeline.archive.ledger.rows import (
     stored,
     text_of,
     to_known,
-    to_outline,
+    to_outlines,
     to_record,
     to_run_record,
-    to_told,
 )
 
 _PAGE = 256
@@ -144,15 +143,15 @@ class LedgerReader:
 
     def outlines(self) -> Iterator[tuple[int, Outline]]:
         """Yield all items ordered by path, each with its row number for `at`."""
-        return map(to_outline, self._row_pages(f"{SELECT_OUTLINE} WHERE path > ?", ()))
+        return chain.from_iterable(map(to_outlines, self._row_pages(f"{SELECT_OUTLINE} WHERE path > ?", ())))
 
-    def at(self, numbers: Sequence[int]) -> dict[int, Record]:
-        """Return the items with these row numbers, by number, with the parts of their results that a report shows."""
-        found: dict[int, Record] = {}
+    def at(self, numbers: Sequence[int]) -> dict[int, Outline]:
+        """Return the items with these row numbers, by number."""
+        found: dict[int, Outline] = {}
         for first in range(0, len(numbers), _PAGE):
             page = numbers[first : first + _PAGE]
-            query = f"{SELECT_TOLD} WHERE rowid IN ({', '.join('?' * len(page))})"
-            found.update(map(to_told, self._rows(query, page)))
+            query = f"{SELECT_OUTLINE} WHERE rowid IN ({', '.join('?' * len(page))})"
+            found.update(to_outlines(self._rows(query, page)))
         return found
 
     def paths(self, state: State) -> Iterator[str]:
@@ -170,18 +169,20 @@ class LedgerReader:
 
     def _pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Record]:
         indexed = f"INDEXED BY {index}" if index else ""
-        return map(to_record, self._row_pages(f"{SELECT} {indexed} WHERE path > ? AND {condition}", values))
+        pages = self._row_pages(f"{SELECT} {indexed} WHERE path > ? AND {condition}", values)
+        return map(to_record, chain.from_iterable(pages))
 
     def _known_pages(self, condition: str, values: tuple[object, ...], *, index: str = "") -> Iterator[Known]:
         indexed = f"INDEXED BY {index}" if index else ""
-        return map(to_known, self._row_pages(f"{SELECT_KNOWN} {indexed} WHERE path > ? AND {condition}", values))
+        pages = self._row_pages(f"{SELECT_KNOWN} {indexed} WHERE path > ? AND {condition}", values)
+        return map(to_known, chain.from_iterable(pages))
 
-    def _row_pages(self, query: str, values: tuple[object, ...]) -> Iterator[Any]:
+    def _row_pages(self, query: str, values: tuple[object, ...]) -> Iterator[list[Any]]:
         # A page at a time: an open query would prevent checkpoints of the write-ahead log, which would grow. Either an
         # index in path order covers the condition, or it is true for most rows.
         last: str | bytes = ""
         while rows := self._rows(f"{query} ORDER BY path LIMIT {_PAGE}", (last, *values)):
-            yield from rows
+            yield rows
             last = rows[-1][0]
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:

@@ -51,8 +51,10 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     # The first sheet last: it must exist only once everything that it links to does.
     for sheet in reversed(sheets):
         rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
-        for ledger, record in records_at(ledgers, found.order[sheet.first : sheet.first + ROWS]):
-            item = items.shown(record)
+        here = slice(sheet.first, sheet.first + ROWS)
+        records = records_at(ledgers, found.order[here])
+        for (ledger, record), needs_look in zip(records, found.looks[here], strict=True):
+            item = items.shown(record, needs_look=bool(needs_look))
             rows.add(item, addresses_of[ledger])
             if item.packed is not None and len(pictured) < _PICTURED:
                 pictured.append((item.path, homes[ledger], item.packed, len(item.labels)))

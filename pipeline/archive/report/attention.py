@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from pipeline.archive.ledger import Outline, Record
 from pipeline.corrections import CorrectionTree
 from pipeline.errors import InputError
 from pipeline.results import NoteKind, has_new_colour
@@ -89,21 +88,25 @@ def attention_of(result: Mapping[str, Any]) -> Attention:
     """Return how much a result, in its `to_json` form, needs a look."""
     return attention(
         result.get("measures"),
-        is_coloured=has_new_colour(_treatments(result)),
-        is_concealed=any(note["kind"] == NoteKind.CONCEALED for note in result.get("notes", ())),
+        is_coloured=is_coloured(result),
+        is_concealed=is_concealed(result),
         is_in_doubt=bool(result.get("doubts")),
     )
 
 
-def _treatments(result: Mapping[str, Any]) -> list[str]:
-    """Return the treatments of a photograph or of a film's shots."""
-    return [part["treatment"] for part in result.get("shots", (result,)) if "treatment" in part]
+def is_coloured(result: Mapping[str, Any]) -> bool:
+    """Return whether colour was made in a photograph or in a shot of a film."""
+    return has_new_colour(part["treatment"] for part in result.get("shots", (result,)) if "treatment" in part)
 
 
-def attention_left(record: Record | Outline, corrections: CorrectionTree | None) -> Attention:
-    """Return how much the result of ``record`` needs a look: not at all if ``corrections`` say it was accepted."""
-    found = attention_of(record.result or {})
-    if found.reasons and corrections is not None and _is_accepted(record.path, corrections):
+def is_concealed(result: Mapping[str, Any]) -> bool:
+    """Return whether damaged frames were concealed."""
+    return any(note["kind"] == NoteKind.CONCEALED for note in result.get("notes", ()))
+
+
+def attention_left(found: Attention, path: str, corrections: CorrectionTree | None) -> Attention:
+    """Return ``found`` of the item at ``path``, or `CALM` if ``corrections`` say that its result was accepted."""
+    if found.reasons and corrections is not None and _is_accepted(path, corrections):
         return CALM
     return found
 

@@ -14,9 +14,17 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import Outline, Record, State
+from pipeline.archive.ledger import Outline, State, shared_parts
 from pipeline.archive.output_folder import as_size
-from pipeline.archive.report.attention import REASONS, Attention, attention_left
+from pipeline.archive.report.attention import (
+    CALM,
+    REASONS,
+    Attention,
+    attention,
+    attention_left,
+    is_coloured,
+    is_concealed,
+)
 from pipeline.archive.report.groups import Groups
 from pipeline.archive.report.previews import FOLDER, Packed, pack_name, packed_of, stem
 from pipeline.corrections import Correction
@@ -31,7 +39,7 @@ FIELDS = (
 )  # fmt: skip
 MEASURES = ("doubt", "strong", "clipped", "flicker", "colourfulness")
 _IN_ORDER: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
 _TOGETHER = 100  # rows encoded at once, which is cheaper than one by one
 WITHOUT_RESULT = (State.FAILED, State.QUARANTINED, State.REFUSED)
 REFUSED = "refused"
@@ -84,6 +92,51 @@ class ShownItem(Item):
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """What the page tells of all results that share parts; most items share them with very many others.
+
+    ``picture`` is what follows a photograph's size, ``film`` what follows a film's length.
+    """
+
+    is_coloured: bool
+    is_concealed: bool
+    picture: str
+    film: str
+    facts: list[tuple[str, str]]
+    checks: list[str]
+    notes: list[tuple[str, str]]
+    doubts: list[tuple[str, str]]
+
+
+@lru_cache(256)
+def _shared(text: str) -> _Shared:
+    """Return what the ``shared`` parts of an `Outline` mean; nothing in particular if it is empty."""
+    result = shared_parts(text) if text else {}
+    kind = result.get("kind")
+    return _Shared(
+        is_coloured=is_coloured(result),
+        is_concealed=is_concealed(result),
+        picture=f", {result['bits']} bits" if kind == "photo" else "",
+        film=f", {result['codec']}" if kind == "film" else "",
+        facts=list(_shared_facts(result)),
+        checks=_checks(result.get("verification")),
+        notes=[(note["kind"], note["text"]) for note in result.get("notes", ())],
+        doubts=[(doubt["reason"], doubt["command"]) for doubt in result.get("doubts", ())],
+    )
+
+
+def _shared_facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if result.get("kind") == "photo":
+        yield "Taken for", f"{', '.join(result['tones'])}; {result['treatment']}"
+    elif shots := result.get("shots"):
+        counts: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in shots)
+        said = (f"{number:,} x {tone}, {treatment}" for (tone, treatment), number in sorted(counts.items()))
+        yield "Shots", "; ".join(said)
+    if result:
+        yield "Made by", f"{result['model']} on {result['engine']}"
+
+
 class Items:
     """Makes items from the records of ``archive``, and collects their messages in groups.
 
@@ -98,32 +151,34 @@ class Items:
 
     def counted(self, record: Outline) -> Item:
         """Return the item of ``record``, counting its messages."""
-        self._notes(record, is_first=True)
-        found = self._attention(record)
+        shared = _shared(record.shared)
+        self._notes(record, shared, is_first=True)
+        found = self._attention(record, shared)
         return Item(
             record.path,
             record.state,
             record.attempts,
             found,
-            doubts=_doubts(record, found),
+            doubts=_doubts(shared, found),
             error=self._error(record, is_first=True),
         )
 
-    def shown(self, record: Record) -> ShownItem:
-        """Return the item of ``record``, which was counted before, with everything to show."""
-        result, found = record.result or {}, self._attention(record)
+    def shown(self, record: Outline, *, needs_look: bool) -> ShownItem:
+        """Return the item of ``record`` with everything to show; ``needs_look`` is what counting it found."""
+        shared = _shared(record.shared)
+        found = self._attention(record, shared) if needs_look else CALM
         error = self._error(record, is_first=False)
         return ShownItem(
             path=record.path,
             kind=record.kind,
             state=record.state,
-            output=record.output if record.result is not None else "",
+            output=record.output if record.own is not None else "",
             attention=found,
-            measures=result.get("measures"),
-            facts=[*_facts(record, result), *self._set_right(record)],
-            checks=_checks(result.get("verification")),
-            notes=self._notes(record, is_first=False),
-            doubts=_doubts(record, found),
+            measures=record.own.get("measures") if record.own else None,
+            facts=[*_facts(record, shared), *self._set_right(record)],
+            checks=shared.checks,
+            notes=self._notes(record, shared, is_first=False),
+            doubts=_doubts(shared, found),
             error=error,
             advice=record.advice if error else "",
             attempts=record.attempts,
@@ -134,10 +189,16 @@ class Items:
             labels=record.previews,
         )
 
-    def _attention(self, record: Record | Outline) -> Attention:
-        return attention_left(record, self._corrections if record.path in self._corrected else None)
+    def _attention(self, record: Outline, shared: _Shared) -> Attention:
+        found = attention(
+            record.own.get("measures") if record.own else None,
+            is_coloured=shared.is_coloured,
+            is_concealed=shared.is_concealed,
+            is_in_doubt=bool(shared.doubts),
+        )
+        return attention_left(found, record.path, self._corrections if record.path in self._corrected else None)
 
-    def _error(self, record: Record | Outline, *, is_first: bool) -> tuple[int, str] | None:
+    def _error(self, record: Outline, *, is_first: bool) -> tuple[int, str] | None:
         if record.state not in WITHOUT_RESULT:
             return None
         kind = REFUSED if record.state is State.REFUSED else str(record.exit_code)
@@ -145,15 +206,14 @@ class Items:
         group = self.failures.take(kind, record.error, names=names, advice=record.advice, is_counted=is_first)
         return group.number, record.error
 
-    def _notes(self, record: Record | Outline, *, is_first: bool) -> list[tuple[int, str]]:
-        found = (record.result or {}).get("notes")
-        if not found:
+    def _notes(self, record: Outline, shared: _Shared, *, is_first: bool) -> list[tuple[int, str]]:
+        if not shared.notes:
             return []
         names, take = partial(_names, record, self._source, self._output), self.notes.take
-        groups = [take(note["kind"], note["text"], names=names, is_counted=is_first) for note in found]
-        return [(group.number, f"{note['kind']}: {note['text']}") for group, note in zip(groups, found, strict=True)]
+        groups = [take(kind, text, names=names, is_counted=is_first) for kind, text in shared.notes]
+        return [(group.number, f"{kind}: {text}") for group, (kind, text) in zip(groups, shared.notes, strict=True)]
 
-    def _set_right(self, record: Record) -> list[tuple[str, str]]:
+    def _set_right(self, record: Outline) -> list[tuple[str, str]]:
         """Return the facts about a person's corrections to the item."""
         if record.path not in self._corrected:
             return []
@@ -181,34 +241,25 @@ def _said(correction: Correction) -> Iterator[str]:
         yield f"tint: {correction.tone}"
 
 
-def _doubts(record: Record | Outline, found: Attention) -> list[tuple[str, str]]:
+def _doubts(shared: _Shared, found: Attention) -> list[tuple[str, str]]:
     # Doubtful items need a look, unless they were accepted.
-    doubts = (record.result or {}).get("doubts", ()) if found.reasons else ()
-    return [(doubt["reason"], doubt["command"]) for doubt in doubts]
+    return shared.doubts if found.reasons else []
 
 
-def _names(record: Record | Outline, source: Path, output: Path) -> tuple[str, ...]:
+def _names(record: Outline, source: Path, output: Path) -> tuple[str, ...]:
     # As text: with very many items, path objects would take longer than everything else here.
     whole = (f"{source}{os.sep}{record.path}", f"{output}{os.sep}{record.output}")
     return *whole, record.path, record.output, record.path.rpartition("/")[2], record.output.rpartition("/")[2]
 
 
-def _facts(record: Record, result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts: list[tuple[str, str]] = []
-    if result.get("kind") == "photo":
-        facts.append(("Picture", f"{result['width']:,} x {result['height']:,}, {result['bits']} bits"))
-        facts.append(("Taken for", f"{', '.join(result['tones'])}; {result['treatment']}"))
-    elif result.get("kind") == "film":
-        facts.append(("Film", f"{count(result['frames'], 'frame')}, {result['codec']}"))
-        shots: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in result["shots"])
-        said = (f"{number:,} x {tone}, {treatment}" for (tone, treatment), number in sorted(shots.items()))
-        if shots:
-            facts.append(("Shots", "; ".join(said)))
-    if result:
-        facts.append(("Made by", f"{result['model']} on {result['engine']}"))
+def _facts(record: Outline, shared: _Shared) -> Iterator[tuple[str, str]]:
+    if record.own and shared.picture:
+        yield "Picture", f"{record.own['width']:,} x {record.own['height']:,}{shared.picture}"
+    elif record.own and shared.film:
+        yield "Film", f"{count(record.own['frames'], 'frame')}{shared.film}"
+    yield from shared.facts
     if record.result_size is not None:
-        facts.append(("Size", f"{as_size(record.source_size)}, result {as_size(record.result_size)}"))
-    return facts
+        yield "Size", f"{as_size(record.source_size)}, result {as_size(record.result_size)}"
 
 
 def _checks(verification: Mapping[str, Any] | None) -> list[str]:
@@ -217,13 +268,8 @@ def _checks(verification: Mapping[str, Any] | None) -> list[str]:
     return [
         *(f"{name}: {found}" for name, found in verification["checks"].items()),
         *(f"{name}: not checked: {why}" for name, why in verification["not_checked"].items()),
-        f"luma: {_luma(tuple(verification['luma'].items()))}",
+        f"luma: {from_json(LumaCheck, verification['luma'])}",
     ]
-
-
-@lru_cache(1024)
-def _luma(found: tuple[tuple[str, Any], ...]) -> str:
-    return str(from_json(LumaCheck, dict(found)))
 
 
 class _Texts(dict[str, int]):

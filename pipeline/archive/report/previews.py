@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from pipeline.archive.ledger import Record
+from pipeline.archive.ledger import Outline, Record
 from pipeline.errors import OutputError
 from pipeline.originals import Originals, check_own
 from pipeline.results import Preview
@@ -39,7 +39,7 @@ class Packed(NamedTuple):
     offset: int
 
 
-def packed_of(record: Record) -> Packed | None:
+def packed_of(record: Record | Outline) -> Packed | None:
     """Return the location of the pictures of ``record``; None if it has none."""
     return None if record.pack is None else Packed(record.pack, record.pack_offset or 0)
 

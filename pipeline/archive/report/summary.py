@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.archive.context import Archive
-from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Outline, Record, State
+from pipeline.archive.ledger import FOLDER_KIND, LedgerReader, Outline, State
 from pipeline.archive.report.groups import Group
 from pipeline.archive.report.items import Item, Items
 
@@ -35,7 +35,8 @@ class Summary:
 
     ``members`` are the first few items without a result in each group, ``in_doubt`` the first of ``doubts`` items whose
     tone is in doubt. ``photo_seconds`` is the median time per photograph, ``frames`` and ``film_seconds`` are sums over
-    all films.
+    all films. ``order`` are the places of the items for `records_at`; ``codes`` of their states (positions in `STATES`)
+    and ``looks``, whether they need a look, are in the same order.
     """
 
     count: int
@@ -51,6 +52,7 @@ class Summary:
     film_seconds: float
     order: npt.NDArray[np.int64]
     codes: npt.NDArray[np.uint8]
+    looks: npt.NDArray[np.bool_]
 
     def first(self, *states: State) -> int | None:
         """Return the position of the first item in one of ``states``, from 0; None if there is none."""
@@ -70,7 +72,7 @@ def summarise(ledgers: Sequence[LedgerReader], archive: Archive) -> tuple[Summar
     return sums.summary(items), items
 
 
-def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Record]]:
+def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterator[tuple[LedgerReader, Outline]]:
     """Yield the ledgers and items at these places of a `Summary.order`, in the same order, a page at a time."""
     left = map(int, places)
     while page := list(islice(left, _PAGE)):
@@ -99,10 +101,11 @@ def _once(ledgers: Sequence[LedgerReader]) -> Iterator[tuple[int, Outline]]:
 class _Sums:
     def __init__(self) -> None:
         self._places, self._codes = array("q"), array("B")
+        self._looks = array("B")
         self._ranks, self._scores, self._photo_seconds = array("B"), array("f"), array("f")
         self._members: dict[int, list[Item]] = {}
         self._in_doubt: list[Item] = []
-        self._doubtful = self._doubts = self._frames = 0
+        self._doubts = self._frames = 0
         self._film_seconds = 0.0
 
     def add(self, place: int, item: Item, record: Outline) -> None:
@@ -110,7 +113,7 @@ class _Sums:
         self._codes.append(_CODES[item.state])
         self._ranks.append(item.rank)
         self._scores.append(-item.attention.score)
-        self._doubtful += bool(item.attention.reasons)
+        self._looks.append(bool(item.attention.reasons))
         if item.doubts:
             self._doubts += 1
             self._in_doubt.append(item)
@@ -120,18 +123,19 @@ class _Sums:
             named = self._members.setdefault(item.error[0], [])
             if len(named) < LISTED:
                 named.append(item)
-        if record.state is State.DONE and record.result is not None:
+        if record.state is State.DONE and record.own is not None:
             if record.kind == "photo" and record.seconds is not None:
                 self._photo_seconds.append(record.seconds)
             elif record.kind == "film":
-                self._frames += record.result["frames"]
-                self._film_seconds += record.result["seconds"]
+                self._frames += record.own["frames"]
+                self._film_seconds += record.own["seconds"]
 
     def summary(self, items: Items) -> Summary:
         ranks, scores = np.frombuffer(self._ranks, np.uint8), np.frombuffer(self._scores, np.float32)
         # By rank, then by score, then in their original order, by name.
         order = np.lexsort((scores, ranks))
         codes = np.frombuffer(self._codes, np.uint8)[order]
+        looks = np.frombuffer(self._looks, np.bool_)[order]
         counted = np.bincount(codes, minlength=len(STATES))
         return Summary(
             count=len(order),
@@ -139,7 +143,7 @@ class _Sums:
             failures=items.failures.all(),
             members=self._members,
             notes=items.notes.all(),
-            doubtful=self._doubtful,
+            doubtful=int(looks.sum()),
             doubts=self._doubts,
             in_doubt=_first_in_doubt(self._in_doubt),
             photo_seconds=float(median(self._photo_seconds)) if self._photo_seconds else None,
@@ -147,6 +151,7 @@ class _Sums:
             film_seconds=self._film_seconds,
             order=np.frombuffer(self._places, np.int64)[order],
             codes=codes,
+            looks=looks,
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL.BmpImagePlugin import BmpImageFile
 
-from pipeline.media.stills.bmp_fields import BitFields, bit_fields
+from pipeline.media.stills.bmp_fields import BitFields, bit_fields, row_bytes
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
@@ -129,5 +129,5 @@ def _picture_end(data: bytes, header: int) -> int:
     else:
         width, height, bits, packing, packed = struct.unpack_from("<ii2xHII", data, _FILE_HEADER + 4)
     if packing in _UNPACKED:
-        return int(start + -(-width * bits // 32) * 4 * abs(height))
+        return int(start + row_bytes(width, bits) * abs(height))
     return int(start + packed if packed else max(whole, start))

@@ -41,7 +41,7 @@ class BitFields:
         The highest code becomes white; the caller must check the size first.
         """
         data = path.read_bytes()
-        stride = -(-self.width * self.bits // 32) * 4
+        stride = row_bytes(self.width, self.bits)
         if len(data) < self.start + stride * self.height:
             raise damaged(path, "cannot be decoded: its rows break off")
         rows = np.frombuffer(data, np.uint8, stride * self.height, self.start).reshape(self.height, stride)
@@ -55,6 +55,11 @@ class BitFields:
                 codes = (words[top : top + step] & mask).astype(np.float64)
                 pixels[top : top + step, :, channel] = np.rint(codes * (white / mask)) if mask else 0
         return pixels
+
+
+def row_bytes(width: int, bits: int) -> int:
+    """Return the length of a row of ``width`` pixels of ``bits`` bits each: whole 32-bit words."""
+    return -(-width * bits // 32) * 4
 
 
 def bit_fields(path: Path) -> BitFields | None:

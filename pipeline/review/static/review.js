@@ -291,8 +291,9 @@ function drawShots() {
   $("shots").hidden = $("single").hidden = $("moment").hidden = !shots.length;
   if (strip !== shots) {
     strip = shots;
+    // With the time in the address, or the browser would show the pictures of the equal parts again.
     $("shots").replaceChildren(...shots.map(({ label }, number) => {
-      const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}`), label);
+      const button = buttonOf(thumbnail(`${named("/api/thumbnail")}&number=${number}&at=${label}`), label);
       button.addEventListener("click", () => guarded(async () => { turnTo(number); await show(); }));
       return lineOf(button);
     }));
@@ -464,7 +465,7 @@ function turnPage(to) {
 const shown = (color) => (color === "neutral" ? "#808080" : color);
 const label = (color) => PALETTE.find(([, value]) => value === color)?.[0] ?? `${words(color)} ${color}`;
 
-const HUES = [[15, "red"], [40, "orange"], [65, "yellow"], [80, "yellow green"], [150, "green"], [190, "blue green"], [215, "light blue"], [255, "blue"], [290, "violet"], [335, "pink"], [360, "red"]];
+const HUES = [[15, "red"], [40, "orange"], [65, "yellow"], [80, "yellow green"], [150, "green"], [190, "blue green"], [255, "blue"], [290, "violet"], [335, "pink"], [360, "red"]];
 
 // A colour in words: how light, how strong, which hue.
 function words(color) {
@@ -733,6 +734,7 @@ window.addEventListener("beforeunload", (event) => { if (isChanged()) event.prev
 function unfold(isOpen) {
   $("further").hidden = !isOpen;
   $("toggle").setAttribute("aria-expanded", String(isOpen));
+  $("toggle").textContent = isOpen ? "Less" : "More";
 }
 
 $("toggle").addEventListener("click", () => unfold($("further").hidden));

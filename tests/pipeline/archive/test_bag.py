@@ -44,6 +44,7 @@ def test_the_standard_validator_accepts_the_output_folder(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.slow
 def test_the_standard_validators_command_accepts_it(tmp_path: Path) -> None:
     begin_bag(tmp_path, originals=Originals())
     write_bag(tmp_path, fill(tmp_path, NAMES), originals=Originals())

@@ -62,6 +62,7 @@ def test_a_correction_colours_its_item_again_and_no_other(scans: Path, output: P
     assert is_grey(output / NAMES[0])
 
 
+@pytest.mark.slow
 def test_a_hint_for_a_film_is_applied_by_every_night(tmp_path: Path, output: Path) -> None:
     films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
     films.mkdir()
@@ -84,6 +85,7 @@ def test_a_hint_for_a_film_is_applied_by_every_night(tmp_path: Path, output: Pat
     assert made.read_bytes() == corrected
 
 
+@pytest.mark.slow
 def test_references_of_a_film_are_part_of_its_recipe(tmp_path: Path, output: Path) -> None:
     films, model = tmp_path / "films", write_two_model(tmp_path, temperature=0.5)
     (films / "film.refs").mkdir(parents=True)
@@ -141,6 +143,7 @@ def test_a_changed_reference_makes_a_corrected_film_anew(tmp_path: Path, output:
     assert night(films, output, model).films == 0
 
 
+@pytest.mark.slow
 def test_references_beside_photographs_are_no_items(scans: Path, output: Path, tiny: Path) -> None:
     save(scans / "three.ref.png", scene())
     save(scans / "album" / "four.png", scene())
@@ -153,6 +156,7 @@ def test_references_beside_photographs_are_no_items(scans: Path, output: Path, t
     assert (result.photos, result.failed) == (3, 1)
 
 
+@pytest.mark.slow
 def test_undone_it_is_as_before(scans: Path, output: Path, tiny: Path) -> None:
     night(scans, output, tiny)
     before = (output / NAMES[1]).read_bytes()
@@ -164,6 +168,7 @@ def test_undone_it_is_as_before(scans: Path, output: Path, tiny: Path) -> None:
     assert (output / NAMES[1]).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_what_is_only_accepted_is_not_coloured_again(scans: Path, output: Path, tiny: Path) -> None:
     night(scans, output, tiny)
     tree = corrections_beside(output, originals=NO_ORIGINALS)

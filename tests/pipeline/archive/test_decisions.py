@@ -88,6 +88,7 @@ def test_a_doubt_is_in_ledger_sidecar_and_report_and_one_command_decides_otherwi
     assert doubt["command"] not in (output / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_decision_is_taken_back_by_auto_and_kept_in_the_history(scans: Path, output: Path, tiny: Path) -> None:
     night(scans, output, tiny)
     before = (output / STAMPED).read_bytes()

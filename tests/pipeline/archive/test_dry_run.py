@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from pipeline.archive.dry_run import (
@@ -128,6 +130,7 @@ def test_samples_are_drawn_from_what_the_orders_take(tree: Path) -> None:
     assert (len(photos), films) == (7, [])
 
 
+@pytest.mark.slow
 def test_a_few_sources_are_coloured_to_nowhere(tree: Path, tmp_path: Path, options: Options) -> None:
     before = sorted(tree.rglob("*"))
     broken = tmp_path / "broken.png"
@@ -168,9 +171,14 @@ def test_a_survey_reads_the_films_and_tells_what_they_lose_or_why_they_are_refus
     make_film(source / "a.avi", codec="mpeg4", times=range(10))
     whole = make_film(tmp_path / "b.mkv", times=range(30)).read_bytes()
     (source / "b.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    with av.open(str(source / "c.mkv"), "w") as song:
+        voice = song.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="stereo")
+        frame.sample_rate = 8000
+        song.mux(voice.encode(frame))
     found = survey_archive(source, tmp_path / "out", options)
     ((film, notes),) = [(noted.source, noted.notes) for noted in found.film_notes]
     assert film == source / "a.avi"
     assert [note.text for note in notes] == ["the result is .mkv, not .avi"]
-    assert (found.films, found.failed) == (1, 1)
+    assert (found.films, found.failed, found.refused) == (1, 1, 1)
     assert found.failures[0].source == source / "b.mkv"

@@ -24,6 +24,7 @@ NEVER = {"engine", "device", "model", "overwrite", "reference", "verify", "threa
 FILMS_ONLY = {"codec", "quality", "every", "deinterlace", "frame_rate", "on_damage"}
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("name", [field.name for field in fields(Options)])
 def test_a_result_is_stale_only_when_an_option_changes_that_shaped_it(name: str) -> None:
     changed = replace(Options(), **{name: CHANGES[name]})

@@ -74,6 +74,7 @@ def test_parts_that_are_missing_died_or_at_work_are_named_with_what_to_run_again
     assert "Shard 1 of 3: its last run died" in text
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("start", "kept"), [(0, 0), (100, 0), (0, 5000)], ids=["header", "tables", "end"])
 def test_a_ledger_that_is_damaged_is_named_and_the_others_are_reported(
     archive: Path, colorizer: Colorizer, start: int, kept: int
@@ -93,6 +94,7 @@ def test_a_ledger_that_is_damaged_is_named_and_the_others_are_reported(
     assert "Shard 2 of 3: its items are missing from this page" in text
 
 
+@pytest.mark.slow
 def test_where_no_ledger_can_be_read_nothing_is_reported(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
     output = run_parts(archive, colorizer, 1)
     before = report_archive(archive).report.read_bytes()
@@ -104,6 +106,7 @@ def test_where_no_ledger_can_be_read_nothing_is_reported(archive: Path, colorize
     assert figure(tmp_path / "all.prom", "run_exit_code") == 5
 
 
+@pytest.mark.slow
 def test_a_run_names_the_shard_whose_ledger_is_damaged(archive: Path, colorizer: Colorizer, tmp_path: Path) -> None:
     output = run_parts(archive, colorizer, 1, 2)
     for path in (output / ".autochrome" / "shard-2-of-3").glob("*.sqlite3"):
@@ -114,6 +117,7 @@ def test_a_run_names_the_shard_whose_ledger_is_damaged(archive: Path, colorizer:
     assert [line for line in said if line.startswith("not in the report: ") and "shard-2-of-3" in line]
 
 
+@pytest.mark.slow
 def test_shards_that_were_stopped_failed_or_died_are_told_apart(archive: Path, colorizer: Colorizer) -> None:
     output = run_parts(archive, colorizer, 1, 2, 3)
     until = RunEnd(outcome=RunOutcome.UNTIL, exit_code=0)
@@ -130,6 +134,7 @@ def test_shards_that_were_stopped_failed_or_died_are_told_apart(archive: Path, c
     assert (found.stopped, found.failed, found.died, found.again) == ((1,), (2,), (3,), "1-3")
 
 
+@pytest.mark.slow
 def test_sources_that_failed_or_are_gone_are_in_the_numbers(archive: Path, colorizer: Colorizer) -> None:
     run_parts(archive, colorizer, 1, 2, 3)
     (archive / "people" / "a.jpg").unlink()
@@ -140,6 +145,7 @@ def test_sources_that_failed_or_are_gone_are_in_the_numbers(archive: Path, color
     assert (found.exit_code, found.again) == (3, "")
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_is_said_by_process_log_and_metrics_alike(
     archive: Path, colorizer: Colorizer, tmp_path: Path
 ) -> None:
@@ -152,6 +158,7 @@ def test_a_report_that_cannot_be_written_is_said_by_process_log_and_metrics_alik
     assert json.loads(log.read_text(encoding="utf-8").splitlines()[-1])["exit_code"] == 5
 
 
+@pytest.mark.slow
 def test_metrics_that_cannot_be_written_are_said_by_the_log(
     archive: Path, colorizer: Colorizer, tmp_path: Path
 ) -> None:
@@ -163,6 +170,7 @@ def test_metrics_that_cannot_be_written_are_said_by_the_log(
     assert json.loads(log.read_text(encoding="utf-8").splitlines()[-1])["exit_code"] == 5
 
 
+@pytest.mark.slow
 def test_the_manifests_of_a_bag_are_those_of_all_parts(archive: Path, colorizer: Colorizer) -> None:
     output = run_parts(archive, colorizer, 1, 2, 3, bag=True)
     (output / "manifest-sha256.txt").unlink()
@@ -178,6 +186,7 @@ def test_what_cannot_be_reported_on_is_refused(archive: Path, colorizer: Coloriz
         report_archive(archive, run_options=RunOptions(shard=shard(1)))
 
 
+@pytest.mark.slow
 def test_the_whole_is_reported_on_alike(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer, run_options=RunOptions(report=False))
     found = report_archive(archive)

@@ -48,6 +48,7 @@ def test_the_fences_of_a_run_are_gone_when_it_is_over(tmp_path: Path) -> None:
     assert not fence.exists()
 
 
+@pytest.mark.slow
 def test_a_run_over_an_archive_ends_well_while_others_read_it(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer)
     output = archive.with_name("scans-colorized")

@@ -55,6 +55,7 @@ def test_a_second_run_is_refused_with_the_one_that_holds_the_lock_and_exit_code_
             pass
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path) -> None:
     with other_run(tmp_path) as other:
         other.send_signal(signal.SIGKILL)

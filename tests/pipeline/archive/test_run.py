@@ -41,6 +41,7 @@ def test_a_tree_of_photos_and_films_is_coloured_into_the_same_tree(archive: Path
     assert {name: (archive / name).read_bytes() for name in files(archive)} == before
 
 
+@pytest.mark.slow
 def test_the_ledger_tells_what_became_of_every_item(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer)
     output = archive.with_name("scans-colorized")
@@ -59,6 +60,7 @@ def test_the_ledger_tells_what_became_of_every_item(archive: Path, colorizer: Co
     assert isinstance(result_from_json(film), FilmResult)
 
 
+@pytest.mark.slow
 def test_every_result_has_a_sidecar_unless_none_are_wanted(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer)
     output = archive.with_name("scans-colorized")
@@ -81,6 +83,7 @@ def test_what_is_done_is_skipped_and_what_is_missing_is_made(archive: Path, colo
     assert (output / "people" / "b.png").exists()
 
 
+@pytest.mark.slow
 def test_overwrite_makes_everything_again(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer)
     output = archive.with_name("scans-colorized")
@@ -89,6 +92,7 @@ def test_overwrite_makes_everything_again(archive: Path, colorizer: Colorizer) -
     assert (output / "people" / "a.jpg").read_bytes() != b"old"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_known_to_be_ours_is_kept_and_said(archive: Path, colorizer: Colorizer) -> None:
     output = archive.with_name("scans-colorized")
     (output / "people").mkdir(parents=True)
@@ -110,6 +114,7 @@ def test_a_changed_source_is_done_again(archive: Path, colorizer: Colorizer) -> 
     assert counts(run(archive, colorizer)) == (0, 4, 0)
 
 
+@pytest.mark.slow
 def test_a_copied_tree_with_new_times_is_not_done_again(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer)
     output = archive.with_name("scans-colorized")
@@ -121,6 +126,7 @@ def test_a_copied_tree_with_new_times_is_not_done_again(archive: Path, colorizer
     assert (record.source_mtime_ns, record.result_mtime_ns) == (1000 * 10**9, 1000 * 10**9)
 
 
+@pytest.mark.slow
 def test_an_option_for_films_makes_only_films_again(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer)
     output = archive.with_name("scans-colorized")
@@ -166,6 +172,7 @@ def test_bad_files_are_named_with_reason_and_advice_and_stop_nothing(archive: Pa
     }
 
 
+@pytest.mark.slow
 def test_a_film_that_breaks_half_way_leaves_nothing_and_stops_nothing(archive: Path, colorizer: Colorizer) -> None:
     blocked = archive.with_name("scans-colorized") / "segments"
     blocked.parent.mkdir()
@@ -177,6 +184,7 @@ def test_a_film_that_breaks_half_way_leaves_nothing_and_stops_nothing(archive: P
     assert results(blocked.parent) == ["people/a.jpg", "people/b.png", "places/far/c.tif", "segments"]
 
 
+@pytest.mark.slow
 def test_the_count_of_the_whole_is_reached(archive: Path, colorizer: Colorizer) -> None:
     (archive / "people" / "bad.jpg").write_text("no picture", encoding="utf-8")
     listener = Listener()
@@ -188,6 +196,7 @@ def test_the_count_of_the_whole_is_reached(archive: Path, colorizer: Colorizer) 
     assert any("bad.jpg" in line for line in listener.said)
 
 
+@pytest.mark.slow
 def test_a_survey_counts_and_writes_nothing(archive: Path, colorizer: Colorizer, tiny: Path) -> None:
     before = files(archive.parent)
     survey = survey_archive(archive, None, Options())
@@ -199,6 +208,7 @@ def test_a_survey_counts_and_writes_nothing(archive: Path, colorizer: Colorizer,
     assert (survey.photos, survey.films, survey.skipped, survey.ignored) == (0, 0, 4, 1)
 
 
+@pytest.mark.slow
 def test_a_dry_run_beside_a_ledger_changes_nothing(archive: Path, colorizer: Colorizer, tiny: Path) -> None:
     run(archive, colorizer)
     (archive / "people" / "b.png").write_bytes(b"changed")
@@ -208,6 +218,7 @@ def test_a_dry_run_beside_a_ledger_changes_nothing(archive: Path, colorizer: Col
     assert {name: (archive.parent / name).stat().st_mtime_ns for name in files(archive.parent)} == before
 
 
+@pytest.mark.slow
 def test_no_engine_is_opened_when_there_is_nothing_to_do(archive: Path, colorizer: Colorizer, tiny: Path) -> None:
     run(archive, colorizer)
     nothing = Options(model=str(tiny), engine="no-such-engine")
@@ -219,6 +230,7 @@ def test_no_engine_is_opened_when_there_is_nothing_to_do(archive: Path, colorize
         colorize_archive(archive, None, Options(model="no-such-weights"))
 
 
+@pytest.mark.slow
 def test_a_run_whose_lock_another_run_took_over_ends_and_writes_nothing_more(
     archive: Path, colorizer: Colorizer
 ) -> None:
@@ -234,6 +246,7 @@ def test_a_run_whose_lock_another_run_took_over_ends_and_writes_nothing_more(
     assert counts(run(archive, colorizer)) == (1, 3, 0)
 
 
+@pytest.mark.slow
 def test_a_card_that_changes_the_colours_makes_results_stale_and_one_that_says_more_does_not(
     archive: Path, tmp_path: Path
 ) -> None:
@@ -248,6 +261,7 @@ def test_a_card_that_changes_the_colours_makes_results_stale_and_one_that_says_m
     assert again() == (4, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_card_that_changes_before_the_engine_opens_ends_the_run(archive: Path, tmp_path: Path) -> None:
     class Changing(Silent):
         def say(self, text: str) -> None:
@@ -294,6 +308,7 @@ def test_a_folder_of_nothing_but_links_and_hidden_folders_says_so(
         survey_archive(source, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_empty_now_is_named_every_night_until_it_is_gone(archive: Path, colorizer: Colorizer) -> None:
     run(archive, colorizer)
     mounted = archive / "places"
@@ -334,6 +349,7 @@ def test_the_longest_names_that_a_disk_takes_are_coloured_too(tmp_path: Path, co
     assert len(list(result.output.glob("*.autochrome.json"))) == 3
 
 
+@pytest.mark.slow
 def test_a_bag_holds_the_results_under_data_and_goes_on_as_one(archive: Path, colorizer: Colorizer) -> None:
     result = run(archive, colorizer, run_options=RunOptions(bag=True))
     data = result.output / "data"

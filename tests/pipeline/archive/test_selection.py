@@ -49,6 +49,7 @@ PATTERNS = {
 }
 
 
+@pytest.mark.few(11)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_pattern_includes_what_it_matches_and_excludes_the_same(pattern: str) -> None:
     matching, others = PATTERNS[pattern]
@@ -82,6 +83,7 @@ def test_since_takes_what_changed_then_or_later() -> None:
     assert not takes("a", moment.timestamp() - 0.001, since=moment)
 
 
+@pytest.mark.slow
 def test_shards_share_out_every_path_once_and_about_evenly() -> None:
     paths = [f"box {number % 7}/scan-{number}.tif" for number in range(8000)]
     shards = [Selection.of(RunOptions(shard=Shard(index=index, count=16))) for index in range(1, 17)]

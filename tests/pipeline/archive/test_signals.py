@@ -114,6 +114,7 @@ def go_on(source: Path, output: Path, model: Path) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("number", "code"), STOPS)
 def test_told_once_the_run_finishes_the_segment_and_the_next_one_goes_on_after_it(
     tmp_path: Path, tiny: Path, number: signal.Signals, code: int
@@ -141,6 +142,7 @@ def test_told_once_the_run_finishes_the_segment_and_the_next_one_goes_on_after_i
     assert (output / "long.mkv").read_bytes() == Path(whole["output"], "long.mkv").read_bytes()
 
 
+@pytest.mark.nightly
 def test_told_once_a_film_that_is_one_segment_is_finished(tmp_path: Path, tiny: Path) -> None:
     source, output = archive(tmp_path, still), tmp_path / "out"
     with at_work(source, output, tiny, "--json") as run:
@@ -151,6 +153,7 @@ def test_told_once_a_film_that_is_one_segment_is_finished(tmp_path: Path, tiny: 
     assert set(states(output).values()) == {State.DONE}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_told_twice_it_stops_at_once_and_leaves_nothing_half_made(tmp_path: Path, tiny: Path, jobs: str) -> None:
     source, output = archive(tmp_path, still), tmp_path / "out"

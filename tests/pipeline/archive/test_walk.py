@@ -90,6 +90,7 @@ def test_ogg_is_a_film_only_if_there_is_one_in_it(tmp_path: Path) -> None:
     assert found(tmp_path) == [("dance.ogg", Kind.FILM), ("song.ogg", Kind.OTHER)]
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize(
     "suffix",
     ["mod", "tod", "m2t", "m2v", "asf", "rm", "qt", "3g2", "f4v", "divx", "ogm", "mpe", "m1v", "vro", "gxf", "y4m"],

@@ -102,6 +102,7 @@ def test_processes_make_what_threads_make_and_tell_the_same(world: World, tmp_pa
     assert world.run(tmp_path / "out").skipped == 25
 
 
+@pytest.mark.nightly
 def test_the_driver_opens_no_engine(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines fail to open in this process; its workers are begun anew and know nothing of that."""
 
@@ -115,6 +116,7 @@ def test_the_driver_opens_no_engine(world: World, tmp_path: Path, monkeypatch: p
     check_finished(tmp_path / "out", world.undisturbed)
 
 
+@pytest.mark.nightly
 def test_workers_stop_when_time_is_up_and_the_next_run_does_the_rest(world: World, tmp_path: Path) -> None:
     output, stop = tmp_path / "out", StopRequest()
     result = world.run(output, until=datetime.now() - timedelta(hours=1))
@@ -143,6 +145,7 @@ def test_workers_that_are_killed_are_replaced_and_their_work_is_done_again(world
         check_finished(output, world.undisturbed)
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
 def test_a_run_that_lost_a_worker_and_its_lock_leaves_the_files_of_the_run_that_took_over(
     world: World, tmp_path: Path
@@ -195,6 +198,7 @@ def test_a_worker_publishes_nothing_once_another_run_took_over(tmp_path: Path) -
     assert not (tmp_path / "after").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
 def test_a_worker_that_finds_another_card_of_the_network_colours_nothing(world: World, tmp_path: Path) -> None:
     options = Options(engine="onnxruntime", model=str(write_two_model(tmp_path, temperature=0.5)))

@@ -19,6 +19,7 @@ def answers(colorizer: Colorizer, film: int) -> list[np.ndarray]:
     return [ab for first in range(0, len(frames), 4) for ab in colorizer.predict(frames[first : first + 4])]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_films_side_by_side_get_their_own_colours(tiny: Path, engine: str) -> None:
     with open_colorizer(Options(engine=engine, model=str(tiny))) as colorizer:

@@ -71,6 +71,7 @@ def film(length: int, seed: int) -> list[FrameRecord]:
     return frames
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("predict", [asked, asked_without_evidence])
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES.keys())
 def test_a_stage_yields_the_records_that_it_takes_one_to_one_and_in_order(stage: Stage, predict: Predict) -> None:

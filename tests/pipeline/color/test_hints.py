@@ -94,6 +94,7 @@ def test_by_the_network_s_features_a_statement_is_about_a_thing(answer: np.ndarr
     assert by_looks[0, *shadow] < -15
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("side", sampled([8, 24, 64], 8, 64))
 @pytest.mark.parametrize("features", [None, np.ones((4, 32, 32), np.float32)])
 @pytest.mark.parametrize(
@@ -152,6 +153,7 @@ def stated_at(luma: float, ab: tuple[float, float]) -> np.ndarray:
     return chroma_from_ab(np.float32([[luma]]), np.float32(ab).reshape(2, 1, 1), still_spec(8).matrix).ravel()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("reach", [0, 0.01, 0.03, 0.1, 0.3])
 @pytest.mark.parametrize("count", [6, 40])
 @pytest.mark.parametrize("looks", [None, np.ones((2, HEIGHT, WIDTH), np.float32)])

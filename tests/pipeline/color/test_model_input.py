@@ -12,6 +12,7 @@ from pipeline.color.spaces import still_spec
 SIZE = InputSize(multiple=32, film=160, photo=256)
 
 
+@pytest.mark.few(13)
 @pytest.mark.parametrize("multiple", [8, 32, 64, 256])
 @pytest.mark.parametrize("shape", [(480, 854), (1080, 1920), (2000, 1500), (90, 91), (40, 2000)])
 def test_both_sides_are_multiples_of_what_the_engine_asks_for(multiple: int, shape: tuple[int, int]) -> None:

@@ -135,6 +135,7 @@ def countdown(ground: float, ink: float, *, sweep: bool) -> F32:
     return codes.astype(np.float32) / 255
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(("ground", "ink"), [(0.5, 0.1), (0.75, 0.1), (0.1, 0.8)])
 @pytest.mark.parametrize("sweep", [False, True])
 @pytest.mark.parametrize("barred", [False, True])

@@ -56,6 +56,7 @@ def test_what_looks_like_the_reference_gets_its_colours(shipped: Colorizer) -> N
     assert after < before * 2 / 3
 
 
+@pytest.mark.slow
 def test_a_match_is_a_hint_at_the_same_thing(shipped: Colorizer) -> None:
     grey, chroma = coloured()
     reference = reference_of(shipped, grey, chroma)
@@ -77,6 +78,7 @@ def test_an_unlike_reference_lends_its_palette(shipped: Colorizer) -> None:
     assert lent[1].mean() < plain[1].mean() - 3
 
 
+@pytest.mark.slow
 def test_turned_references_are_seen_upright(shipped: Colorizer) -> None:
     grey, chroma = coloured()
     upright = reference_of(shipped, grey, chroma)
@@ -87,6 +89,7 @@ def test_turned_references_are_seen_upright(shipped: Colorizer) -> None:
     assert np.abs(upright.looks - turned.looks).max() < 0.05
 
 
+@pytest.mark.slow
 def test_two_references_lend_together(shipped: Colorizer) -> None:
     grey, chroma = coloured()
     one = reference_of(shipped, grey, chroma)
@@ -94,6 +97,7 @@ def test_two_references_lend_together(shipped: Colorizer) -> None:
     assert len(both.ab) == 2 * len(one.ab)
 
 
+@pytest.mark.slow
 def test_a_wide_space_counts(shipped: Colorizer) -> None:
     grey, chroma = coloured()
     # Adobe RGB (1998), of which the same codes are stronger colours.

@@ -68,6 +68,7 @@ def marked(planes: Planes, *, cb: float, cr: float) -> Planes:
 GREY = (scene(), np.zeros_like(scene()), np.zeros_like(scene()))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("tone", ["grey", "sepia"])
 def test_prints_on_a_page_of_any_colour_are_not_coloured(page: str, tone: str) -> None:
@@ -81,6 +82,7 @@ def test_colour_prints_on_a_page_of_any_colour_are_coloured(page: str) -> None:
     assert judged(mounted(coloured(), PAGES[page])).verdict.tone is SourceTone.COLOUR
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", TINTS)
 def test_a_colour_target_has_no_say_and_keeps_its_colours(name: str) -> None:
     found = judged(with_target(through_jpeg(toned(scene(), TINTS[name]), 90)))
@@ -100,6 +102,7 @@ def test_colours_of_a_scene_are_no_target() -> None:
         assert colour_target(luma, np.stack([cb, cr])) is None
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("cb", "cr"), [(0.15, 0.1), (-0.02, 0.06), (0.12, -0.08)], ids=["stamp", "rouge", "ink"])
 @pytest.mark.parametrize("tone", ["grey", "sepia"])
 def test_what_is_coloured_on_a_small_part_is_found_and_in_doubt(tone: str, cb: float, cr: float) -> None:
@@ -121,6 +124,7 @@ def log_odds(luma: F32, chroma: F32) -> float:
     return log_odds_with_edges(evidence(luma, *chroma).log_odds, edges)
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "tone"), [("sepia", SourceTone.TINTED), ("cyanotype", SourceTone.COLOUR)])
 def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name: str, tone: SourceTone) -> None:
@@ -136,6 +140,7 @@ def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name:
     assert {scan_tone(luma, mixed, by_camera=True).verdict.tone for mixed in between} == {tone}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", range(5))
 def test_pale_colours_of_things_are_colour_and_stains_as_strong_are_not(seed: int) -> None:
     luma, chroma = things(seed, chroma=0.35)
@@ -157,6 +162,7 @@ def test_a_strong_blue_print_is_a_print_and_a_film_as_blue_is_left_alone() -> No
     assert judge([found]).tone is SourceTone.COLOUR
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", range(3))
 def test_strong_colours_of_one_hue_that_differ_from_thing_to_thing_are_colours(seed: int) -> None:
     luma, chroma = things(seed)

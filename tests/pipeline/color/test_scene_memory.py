@@ -47,6 +47,7 @@ def mean(ab: np.ndarray) -> np.ndarray:
     return np.asarray(ab.mean(axis=(1, 2)))
 
 
+@pytest.mark.slow
 def test_what_frames_agree_on_wins_and_not_the_mean_of_their_colours() -> None:
     """One half of the frames says red or brown, the other brown or green: brown it is, which none thought likeliest."""
 
@@ -93,6 +94,7 @@ def test_a_scene_comes_back_in_the_colour_that_it_had() -> None:
     assert len(memory.scenes) == 2
 
 
+@pytest.mark.slow
 def test_a_cut_to_another_picture_lets_no_colour_through() -> None:
     made, _ = coloured(
         [pan(20, speed=1, seed=1), pan(20, speed=1, seed=2)],
@@ -102,6 +104,7 @@ def test_a_cut_to_another_picture_lets_no_colour_through() -> None:
     assert np.abs(mean(made[20]) - mean(GREEN)).max() < 4
 
 
+@pytest.mark.slow
 def test_a_new_thing_keeps_its_own_evidence() -> None:
     ground = texture(1, width=WIDTH)
     with_thing = ground.copy()
@@ -119,6 +122,7 @@ def test_a_new_thing_keeps_its_own_evidence() -> None:
     assert np.abs(mean(made[35][:, :, :10]) - mean(BLUE)).max() < 4
 
 
+@pytest.mark.slow
 def test_what_has_moved_while_its_scene_was_away_leaves_no_colour_behind() -> None:
     speed, back = 4, 24
     moving = []
@@ -137,6 +141,7 @@ def test_what_has_moved_while_its_scene_was_away_leaves_no_colour_behind() -> No
     assert made[20][0, rows, was].mean() < -24
 
 
+@pytest.mark.slow
 def test_a_run_that_resumes_with_the_memory_gives_the_same_bits() -> None:
     shots = [pan(30, speed=1, seed=1)[:14], pan(12, speed=2, seed=2), pan(30, speed=1, seed=1)[14:]]
 
@@ -153,6 +158,7 @@ def test_a_run_that_resumes_with_the_memory_gives_the_same_bits() -> None:
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_without_its_memory_a_run_would_not_give_the_same_bits() -> None:
     shots = [pan(30, speed=1, seed=1)[:14], pan(30, speed=1, seed=1)[14:]]
 
@@ -177,6 +183,7 @@ def test_the_memory_is_bounded() -> None:
     assert len(prototypes.weight) == 256
 
 
+@pytest.mark.slow
 def test_a_scene_unseen_for_long_has_less_to_say() -> None:
     scene = pan(40, speed=1, seed=1)
 

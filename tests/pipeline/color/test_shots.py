@@ -57,6 +57,7 @@ SCENES = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("worn", [False, True])
 @pytest.mark.parametrize("name", SCENES)
 def test_every_cut_is_found_and_no_other(name: str, *, worn: bool) -> None:
@@ -69,6 +70,7 @@ def test_every_cut_is_found_and_no_other(name: str, *, worn: bool) -> None:
     assert [frame.shot for frame in found] == [n for n, shot in enumerate(scene) for _ in shot]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("length", [1, 2, 3])
 @pytest.mark.parametrize("level", [0.02, 0.98])
 def test_a_flash_or_a_dark_gap_is_no_cut(level: float, length: int) -> None:
@@ -84,11 +86,13 @@ def test_a_frame_of_blots_is_no_cut() -> None:
     assert cuts(placed(frames)) == [0]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("speed", [1, 5, 12])
 def test_a_moving_camera_cuts_nothing(speed: int) -> None:
     assert cuts(placed(pan(40, speed=speed))) == [0]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("length", [8, 12, 20])
 def test_a_dissolve_is_blended_and_changes_shots_once(length: int) -> None:
     before, after = pan(LENGTH + length, speed=1, seed=20), pan(LENGTH + length, speed=1, seed=21)[::-1]
@@ -121,6 +125,7 @@ def test_another_shape_is_a_cut() -> None:
     assert cuts(placed([*still(1), *small])) == [0, LENGTH]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("look_ahead", [12, 24])
 def test_what_is_found_after_a_cut_does_not_depend_on_what_was_before(look_ahead: int) -> None:
     shots = [shaken(passing(LENGTH, speed=4)), shaken(pan(25, speed=3, seed=30)), shaken(still(31, 20)), still(32, 9)]

@@ -61,6 +61,7 @@ def test_gamut_scale_leaves_reachable_colours_alone() -> None:
     assert gamut_scale(np.zeros((1, 1), np.float32), small, small, Matrix.BT709)[0, 0] == 0
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_gamut_scale_keeps_as_much_chroma_as_fits(matrix: Matrix) -> None:
     rng = np.random.default_rng(3)

@@ -17,6 +17,7 @@ from tests.pipeline.color.scenes import COLUMNS, HEIGHT, ROWS, STRIDE, WIDTH, fl
 GREEN, RED = flat(-30, 30), flat(50, 20)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("has_evidence", [True, False])
 def test_a_hint_moves_with_what_it_is_on(has_evidence: bool) -> None:
     """The camera pans by a chroma pixel a frame; the hint is on what passes from the right edge to the left."""

@@ -67,6 +67,7 @@ def flickering(number: int) -> np.ndarray:
     return flat(20 + 15 * (-1) ** number, 0)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("every", [1, 3, None])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 12, 13, 29])
 def test_every_frame_comes_out_once_and_in_order(every: int | None, count: int) -> None:
@@ -105,6 +106,7 @@ def test_no_colour_crosses_a_cut_between_like_pictures() -> None:
     np.testing.assert_allclose(made[6].ab[0], -60, rtol=1e-5)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("every", [1, 4, None])
 def test_a_moving_thing_leaves_no_trail(every: int | None) -> None:
     speed, inside, outside = 4, 60.0, 0.0
@@ -175,6 +177,7 @@ def test_a_change_of_shape_counts_as_a_cut() -> None:
     np.testing.assert_allclose(made[3].ab, -5, rtol=1e-5)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("weight", "most"), [(1, 12), (32 << 20, 6), (1 << 30, 5)])
 def test_few_frames_wait_for_those_after_them(weight: int, most: int) -> None:
     read, frames = 0, placed([texture(1, width=WIDTH)] * 40, weight=weight)

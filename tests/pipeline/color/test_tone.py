@@ -92,6 +92,7 @@ def test_grey_in_a_format_with_colour_says_what_next_to_no_chroma_does() -> None
     assert astuple(grey) == pytest.approx(astuple(nearly), rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("offset", "quality"), [(0.0, 30), (0.0, 60), (0.0, 95), (0.005, 75), (0.005, 95)])
 def test_noise_and_a_slight_offset_do_not_make_a_tint(quality: int, offset: float) -> None:
     luma = scene()
@@ -103,6 +104,7 @@ BLURRED = [("two-tone", 40), ("two-tone", 60)]
 PRINTS = [(name, quality) for name in TINTS for quality in (40, 60, 95) if (name, quality) not in BLURRED]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(("name", "quality"), PRINTS)
 def test_a_toned_print_is_tinted(name: str, quality: int) -> None:
     found = verdict(through_jpeg(toned(scene(), TINTS[name]), quality))
@@ -120,6 +122,7 @@ COARSEST = {"qmin": "31", "qmax": "31", "b": "100k"}
 COMPRESSED = [("mpeg2video", COARSEST), ("mpeg4", COARSEST), ("libx264", {"crf": "35"})]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("codec", "options"), COMPRESSED, ids=[codec for codec, _ in COMPRESSED])
 @pytest.mark.parametrize("name", TINTS)
 def test_a_toned_film_is_tinted_even_if_it_is_strongly_compressed(
@@ -129,6 +132,7 @@ def test_a_toned_film_is_tinted_even_if_it_is_strongly_compressed(
     assert judge(shot).tone is SourceTone.TINTED
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("codec", "options"), COMPRESSED, ids=[codec for codec, _ in COMPRESSED])
 def test_a_coloured_film_is_colour_even_if_it_is_strongly_compressed(codec: str, options: dict[str, str]) -> None:
     shot = [evidence(*through_film(coloured(chroma=0.5, seed=seed), codec, options)) for seed in range(4)]
@@ -167,6 +171,7 @@ def test_a_coloured_mount_does_not_make_a_photograph_colour() -> None:
     assert verdict(mounted).tone is SourceTone.TINTED
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("quality", [30, 60, 95])
 @pytest.mark.parametrize("chroma", [1.0, 0.5])
 def test_several_hues_are_colour(chroma: float, quality: int) -> None:

@@ -26,6 +26,7 @@ def edges(luma: F32, chroma: F32) -> np.ndarray:
     return found
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_colour_changes_across_the_edges_of_things_and_stains_do_not(seed: int) -> None:
     luma, chroma = things(seed)
@@ -34,6 +35,7 @@ def test_colour_changes_across_the_edges_of_things_and_stains_do_not(seed: int) 
     assert in_colour[1] > stained[1]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_how_much_more_colour_changes_at_edges_does_not_depend_on_how_pale_it_is(seed: int) -> None:
     luma, chroma = things(seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engines.tensors import InputSize
+from pipeline.color.hints import ColorHint
 from pipeline.color.model_input import EXIF_TURNS, Turn, model_input
 from pipeline.color.spaces import ColorSpec, Matrix, rgb_offsets, still_spec
 from pipeline.color.upsampling import Upsampled, upsample
@@ -19,15 +20,30 @@ def two_halves(height: int = 480, width: int = 640, *, bits: int = 8) -> np.ndar
     return codes
 
 
-def upsampled(codes: np.ndarray, spec: ColorSpec, turn: Turn | None = None) -> Upsampled:
-    """Colour the upright picture's left half with LEFT_AB and its right half with RIGHT_AB, badly blurred."""
+def upsampled(codes: np.ndarray, spec: ColorSpec, turn: Turn | None = None, *, by_hints: bool = False) -> Upsampled:
+    """Colour the upright picture's left half with LEFT_AB and its right half with RIGHT_AB, badly blurred.
+
+    That is the network's colour, or all of it ``by_hints``.
+    """
     made = model_input(codes, spec, size=SIZE, short=256, turn=turn)
     height, width = made.luma.shape
     ab = np.empty((2, height // 4, width // 4), np.float32)
     mix = np.clip((np.arange(width // 4) - width / 8) / 4 + 0.5, 0, 1)
     for plane, left, right in zip(ab, LEFT_AB, RIGHT_AB, strict=True):
         plane[:] = left + (right - left) * mix
-    return upsample(made, ab, spec)
+    hints = (ColorHint(x=0.1, y=0.1, ab=LEFT_AB),) if by_hints else ()
+    return upsample(made, ab, spec, hints=hints, change=ab if by_hints else None)
+
+
+def test_what_hints_change_keeps_closer_to_edges_than_the_network_s_colour() -> None:
+    codes, spec = two_halves(), still_spec(8)
+    own, stated = (
+        upsampled(codes, spec, by_hints=by_hints).planes(codes, spec, codes.shape) for by_hints in (False, True)
+    )
+    for ours, theirs in zip(own, stated, strict=True):
+        left, right = float(theirs[240, 60]), float(theirs[240, 600])
+        spilled = [abs(float(plane[240, 324]) - right) / abs(right - left) for plane in (ours, theirs)]
+        assert spilled[1] < 0.9 * spilled[0]
 
 
 def test_blurred_chroma_gets_an_edge_where_luma_has_one() -> None:
@@ -39,6 +55,7 @@ def test_blurred_chroma_gets_an_edge_where_luma_has_one() -> None:
         assert (float(plane[240, 322]) - float(plane[240, 318])) / (right - left) > 0.3
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("bits", [8, 10, 16])
 @pytest.mark.parametrize("divide", [(1, 1), (2, 2), (1, 2), (1, 4), (4, 4)])
 @pytest.mark.parametrize("size", [(480, 640), (241, 333), (33, 35)])
@@ -79,6 +96,7 @@ def test_every_colour_made_fits_the_gamut(bits: int) -> None:
             assert (luma + offset).max() <= 1 + 1e-4
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("orientation", EXIF_TURNS)
 def test_a_turned_picture_is_coloured_upright_and_painted_as_stored(orientation: int) -> None:
     turn, spec = EXIF_TURNS[orientation], still_spec(8)

@@ -45,6 +45,7 @@ def test_an_archive_knows_both_itself(tmp_path: Path, photo: Path, colorizer: Co
         catalogue_of([out], None, Options(), output=tmp_path, corrections=None, is_stated=True)
 
 
+@pytest.mark.slow
 def test_settings_that_all_commands_share_do_not_keep_an_archive_from_review(
     tmp_path: Path, photo: Path, colorizer: Colorizer
 ) -> None:

@@ -73,6 +73,7 @@ def check_shows(made: list[np.ndarray], film: Path, first: int, last: int) -> No
         assert int(np.argmin(found)) == wanted
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "codec", "interval"),
     [
@@ -96,6 +97,7 @@ def test_a_clip_has_the_frames_asked_for_whatever_the_key_frames_are(
         clip(film, colorizer, start=60)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 @pytest.mark.parametrize(("first", "end"), [(32, 42), (31, 35)])
 def test_a_clip_has_the_frames_of_a_shot_whose_times_are_rounded(
@@ -108,6 +110,7 @@ def test_a_clip_has_the_frames_of_a_shot_whose_times_are_rounded(
     check_shows(rgb(clip(film, colorizer, start=start, seconds=stop - start, hints=(hint,))), film, first, end - 1)
 
 
+@pytest.mark.slow
 def test_a_clip_has_the_times_of_shots_and_hints_where_the_first_frame_is_late(
     tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_clip_has_the_times_of_shots_and_hints_where_the_first_frame_is_late(
     assert np.array_equal(frame_at(probe(film), 3.02), rgb(film)[25])
 
 
+@pytest.mark.slow
 def test_hints_for_other_moments_hold_in_a_clip_as_in_the_film(tmp_path: Path) -> None:
     model = write_two_model(tmp_path, temperature=0.5)
     film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(3 * SHOT), luma=in_shots)
@@ -158,6 +162,7 @@ def test_interlaced_film_is_looked_at_in_whole_pictures(tmp_path: Path, colorize
         assert made < woven / 2
 
 
+@pytest.mark.slow
 def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(
         tmp_path / "film.mkv", pixel_format="yuv422p10le", width=1600, height=96, times=range(40), rotation=90
@@ -173,6 +178,7 @@ def test_a_clip_is_what_browsers_play_and_hints_hold_in_it(tmp_path: Path, color
     assert stated[0] - max(stated[1:]) > 40
 
 
+@pytest.mark.slow
 def test_a_clip_of_a_result_keeps_its_colours_as_the_result_would(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(40))
     result = colorize_video(film, None, colorizer=colorizer).output

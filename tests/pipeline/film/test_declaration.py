@@ -43,6 +43,7 @@ def tags(film: Path) -> dict[str, str]:
         return {key.lower(): value.strip() for key, value in made.metadata.items()}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("comment", sampled([None, "Reel 3"], None))
 @pytest.mark.parametrize("suffix", sampled([".mkv", ".mp4", ".mov"], ".mkv", ".mp4"))
 @pytest.mark.parametrize("in_segments", [False, True])
@@ -64,6 +65,7 @@ def test_a_film_that_kept_its_colours_declares_none(
     assert "artificial" in " ".join(tags(again.output).values())
 
 
+@pytest.mark.slow
 def test_one_shot_that_is_coloured_is_declared(tmp_path: Path, colorizer: Colorizer) -> None:
     source = in_colour(tmp_path / "film.mkv", grey_from=FRAMES // 2)
     result = colorize_video(source, tmp_path / "made.mp4", Options(), colorizer=colorizer)

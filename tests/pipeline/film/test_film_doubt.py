@@ -55,6 +55,7 @@ def test_a_film_that_may_have_had_colour_is_in_doubt(tmp_path: Path, colorizer: 
     assert decided.doubts == ()
 
 
+@pytest.mark.slow
 def test_a_grey_film_is_not_in_doubt(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "grey.mkv")
     assert colorize_video(film, tmp_path / "out.mkv", Options(), colorizer=colorizer).doubts == ()

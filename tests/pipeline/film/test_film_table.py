@@ -87,6 +87,7 @@ CODECS: list[tuple[str, str, str, str, str, str, dict[str, Any]]] = [
 LOSSLESS = ("ffv1", "png", "qtrle", "v210", "rawvideo")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "codec", "pixel_format", "suffix", "access", "master", "more"),
     CODECS,
@@ -122,6 +123,7 @@ def says(result: Rewritten, text: str) -> bool:
     return any(text in note.text for note in result.notes)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("fields", ["tff", "bff"])
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.FFV1, Codec.PRORES])
 @pytest.mark.parametrize(("name", "said"), [("a.mov", True), ("a.mkv", True), ("a.mkv", False)])
@@ -159,6 +161,7 @@ def first_field(path: Path) -> str:
     return "tff" if np.array_equal(whole[0::2], lines) else "bff" if np.array_equal(whole[1::2], lines) else "?"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 @pytest.mark.parametrize(
     "rate", [Fraction(50, 3), Fraction(18), Fraction(24000, 1001), Fraction(25, 2), Fraction(60000, 1001)]
@@ -170,6 +173,7 @@ def test_odd_frame_rates(tmp_path: Path, suffix: str, rate: Fraction) -> None:
     assert result.info.average_rate == result.source.average_rate
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])
 @pytest.mark.parametrize("quality", list(Quality))
 def test_what_an_edit_list_hides_stays_hidden(tmp_path: Path, suffix: str, quality: Quality) -> None:
@@ -185,6 +189,7 @@ def test_timecode_with_dropped_numbers(tmp_path: Path, suffix: str) -> None:
     assert {key.lower(): value for key, value in found.items()}["timecode"] == "01:00:00;02"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_everything_beside_the_picture_reaches_the_container_asked_for_or_is_named(tmp_path: Path, suffix: str) -> None:
     film = make_film(
@@ -218,6 +223,7 @@ SOUNDS = [
 ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("place", sampled([0, 1, 2], 0, 1), ids=[".mkv", ".mp4", ".mov"])
 @pytest.mark.parametrize("converted", SOUNDS, ids=[codec for codec, *_ in SOUNDS])
 def test_sound_is_copied_or_becomes_a_lossless_codec(
@@ -247,6 +253,7 @@ def heard(path: Path) -> np.ndarray:
     return np.concatenate(parts)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("suffix", "codec", "action"),
     [
@@ -275,6 +282,7 @@ def test_cue_points_of_flash_are_left_out_by_name(tmp_path: Path) -> None:
     assert "scripts of Flash" in result.streams[0].reason
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("suffix", "action"), [(".mkv", Action.COPY), (".mp4", Action.COPY), (".mov", Action.DROP)])
 def test_subtitles_of_pictures(tmp_path: Path, suffix: str, action: Action) -> None:
     film = make_film(tmp_path / "a.mkv", codec="libx264", times=range(4))
@@ -305,6 +313,7 @@ def test_a_mirrored_display_is_kept(tmp_path: Path, suffix: str) -> None:
     assert rewrite(film, suffix=suffix).info.display_matrix == mirrored
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_a_second_picture_stream(tmp_path: Path, suffix: str) -> None:
     film = make_film(tmp_path / "a.mp4", codec="libx264", times=range(4))
@@ -381,6 +390,7 @@ def real(folder: str, name: str) -> Path:
     return Path(REAL) / folder / name
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize(
     ("name", "pixel_format", "size", "matrix", "full"),
     [

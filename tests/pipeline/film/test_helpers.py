@@ -141,6 +141,7 @@ def test_what_a_helper_was_killed_with_is_done_by_the_owner(case: Case, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
 
 
+@pytest.mark.nightly
 def test_what_an_owner_was_killed_with_is_resumed_with_all_that_its_helpers_made(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
     with case.process(OWNER, output, pause=5) as owner, case.process(HELPER, output, pause=25) as helper:
@@ -155,6 +156,7 @@ def test_what_an_owner_was_killed_with_is_resumed_with_all_that_its_helpers_made
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
 
 
+@pytest.mark.nightly
 def test_segments_by_one_who_found_other_cuts_are_done_again(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
     with case.process(OWNER, output, pause=5) as owner:
@@ -169,6 +171,7 @@ def test_segments_by_one_who_found_other_cuts_are_done_again(case: Case, tmp_pat
     assert output.read_bytes() == case.alone
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("other", [{"temperature": 0.5, "seed": 1}, {"temperature": 0.4}], ids=["weights", "card"])
 def test_one_who_would_do_it_otherwise_does_not_help(case: Case, tmp_path: Path, other: dict[str, Any]) -> None:
     output, model = tmp_path / "film.mkv", write_two_model(tmp_path, **other)

@@ -22,6 +22,7 @@ def moving(count: int, *, bits: int = 8) -> list[np.ndarray]:
     return [moving_luma(number, width=96, height=64, bits=bits) for number in range(count)]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_every_frame_comes_back_in_order_with_its_luma(bits: int, colorizer: Colorizer) -> None:
     frames = moving(30, bits=bits)
@@ -33,6 +34,7 @@ def test_every_frame_comes_back_in_order_with_its_luma(bits: int, colorizer: Col
         assert np.ptp(frame.astype(int), axis=2).max() > 5
 
 
+@pytest.mark.slow
 def test_grey_frames_in_rgb_are_coloured_like_grey_ones(colorizer: Colorizer) -> None:
     frames = moving(12)
     as_rgb = [np.repeat(frame[..., None], 3, axis=2) for frame in frames]
@@ -46,6 +48,7 @@ def test_a_shot_in_colour_comes_back_as_it_is(colorizer: Colorizer) -> None:
     assert all(map(np.array_equal, colorize_frames(own, options, colorizer=colorizer), own))
 
 
+@pytest.mark.slow
 def test_frames_are_read_as_they_are_needed(colorizer: Colorizer) -> None:
     taken = 0
 

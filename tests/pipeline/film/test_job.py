@@ -67,6 +67,7 @@ def chroma_planes(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         return [(plane(frame, 1).copy(), plane(frame, 2).copy()) for frame in film.decode(video=0)]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "pixel_format",
     sampled(["yuv420p", "yuv422p10le", "yuv444p", "gray", "gray10le", "yuv420p12le"], "yuv422p10le", "gray"),
@@ -83,6 +84,7 @@ def test_a_master_keeps_every_luma_sample_and_gains_colour(
     assert any(len(np.unique(cb)) > 10 and len(np.unique(cr)) > 10 for cb, cr in chroma_planes(result.output))
 
 
+@pytest.mark.slow
 def test_stages_in_threads_and_in_sequence_give_the_same_film(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(23))
     threaded = colorize_video(film, tmp_path / "a.mkv", MASTER, colorizer=colorizer)
@@ -92,6 +94,7 @@ def test_stages_in_threads_and_in_sequence_give_the_same_film(tmp_path: Path, co
         assert np.array_equal(a[1], b[1])
 
 
+@pytest.mark.slow
 def test_sound_and_uneven_times_stay_as_they_are(tmp_path: Path, colorizer: Colorizer) -> None:
     times = [0, 40, 90, 100, 260, 300, 500]
     film = make_film(
@@ -117,6 +120,7 @@ def test_what_was_assumed_is_told_and_tagged(tmp_path: Path, colorizer: Colorize
         assert (int(frame.colorspace), int(frame.color_range)) == (6, 2)
 
 
+@pytest.mark.slow
 def test_the_colour_declares_itself(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mkv", film_tags={"title": "Harbour"})
     result = colorize_video(film, None, ACCESS, colorizer=colorizer)
@@ -127,6 +131,7 @@ def test_the_colour_declares_itself(tmp_path: Path, colorizer: Colorizer) -> Non
     assert colorizer.spec.weights_sha256[:12] in tags["comment"]
 
 
+@pytest.mark.slow
 def test_a_comment_of_the_film_is_kept_beside_the_declaration(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mkv", film_tags={"comment": "Segment 4"})
     result = colorize_video(film, None, ACCESS, colorizer=colorizer)
@@ -136,6 +141,7 @@ def test_a_comment_of_the_film_is_kept_beside_the_declaration(tmp_path: Path, co
     assert "artificial intelligence" in tags["ai_colour"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("sounds", "opens"), [((), 3), ((Sound(),), 4)], ids=["silent", "with sound"])
 def test_a_source_is_opened_once_for_each_pass_over_it(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch, sounds: tuple[Sound, ...], opens: int
@@ -150,6 +156,7 @@ def test_a_source_is_opened_once_for_each_pass_over_it(
     assert opened.count(str(film)) == opens
 
 
+@pytest.mark.slow
 def test_progress_counts_every_frame(tmp_path: Path, colorizer: Colorizer) -> None:
     log = Log()
     film = make_film(tmp_path / "film.mp4", codec="libx264")
@@ -157,6 +164,7 @@ def test_progress_counts_every_frame(tmp_path: Path, colorizer: Colorizer) -> No
     assert (log.totals, log.count, log.ended) == ([(15, "frames")], 15, 1)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("fault", ["crashing", "nan", "misshapen"])
 def test_an_engine_that_fails_in_the_middle_leaves_nothing(tmp_path: Path, tiny: Path, fault: str) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(40))
@@ -176,6 +184,7 @@ def test_a_damaged_film_leaves_nothing(tmp_path: Path, colorizer: Colorizer) -> 
     assert list(tmp_path.iterdir()) == [film]
 
 
+@pytest.mark.slow
 def test_an_existing_result_is_kept(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mkv")
     existing = tmp_path / "film.colorized.mkv"
@@ -187,6 +196,7 @@ def test_an_existing_result_is_kept(tmp_path: Path, colorizer: Colorizer) -> Non
     assert len(frame_times(existing)) == 15
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_the_name_of_the_result_chooses_its_container(tmp_path: Path, colorizer: Colorizer, suffix: str) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(4))
@@ -202,6 +212,7 @@ def test_a_name_of_no_container_is_refused(tmp_path: Path, colorizer: Colorizer)
         colorize_video(film, tmp_path / "film.avi", ACCESS, colorizer=colorizer)
 
 
+@pytest.mark.slow
 def test_a_folder_of_numbered_pictures_is_a_film(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +236,7 @@ def bar(number: int, *, rows: int = 64) -> np.ndarray:
     return picture
 
 
+@pytest.mark.slow
 def test_chroma_of_each_field_follows_the_picture_of_that_field(tmp_path: Path, colorizer: Colorizer) -> None:
     tall: dict[str, Any] = {"width": 96, "height": 128, "times": range(3), "luma": partial(bar, rows=128)}
     marked = make_film(tmp_path / "marked.mkv", fields="tff", field_order=2, **tall)
@@ -259,6 +271,7 @@ def test_deinterlaced_film_has_whole_pictures_and_keeps_their_times(
         assert made.streams.video[0].codec_context.field_order in (0, 1)
 
 
+@pytest.mark.slow
 def test_in_a_folder_a_result_has_the_name_that_it_has_beside_its_film(tmp_path: Path, colorizer: Colorizer) -> None:
     film, folder = make_film(tmp_path / "film.avi"), tmp_path / "results"
     folder.mkdir()

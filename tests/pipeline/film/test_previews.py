@@ -37,6 +37,7 @@ def film(tmp_path: Path) -> Path:
     return make_film(tmp_path / "film.mp4", codec="libx264", times=range(100), options={"g": "12"})
 
 
+@pytest.mark.slow
 def test_an_excerpt_holds_the_very_pictures_from_a_key_frame_on(tmp_path: Path, film: Path) -> None:
     (tmp_path / "part").mkdir()
     found = excerpt(film, Span(seconds=Fraction(1), start=Fraction(2)), tmp_path / "part")
@@ -49,6 +50,7 @@ def test_an_excerpt_holds_the_very_pictures_from_a_key_frame_on(tmp_path: Path, 
         assert np.array_equal(part[number], whole[first + number])
 
 
+@pytest.mark.slow
 def test_an_excerpt_has_its_part_of_the_sound(tmp_path: Path) -> None:
     folder = tmp_path / "part"
     folder.mkdir()
@@ -62,6 +64,7 @@ def test_an_excerpt_has_its_part_of_the_sound(tmp_path: Path) -> None:
     assert 0.8 < seconds < 1.5
 
 
+@pytest.mark.slow
 def test_an_excerpt_of_a_result_is_known_as_one(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264")
     result = colorize_video(film, None, colorizer=colorizer).output
@@ -93,6 +96,7 @@ def test_what_lies_behind_the_end_is_an_error(tmp_path: Path) -> None:
         excerpt(film, Span(seconds=Fraction(1), start=Fraction(3600)), empty)
 
 
+@pytest.mark.slow
 def test_a_sheet_shows_every_shot_and_takes_no_name_that_is_taken(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=[*range(20), *range(4000, 4020)])
     sheet = write_contact_sheet(film, sheet_output(film), Options(), colorizer=colorizer)
@@ -104,6 +108,7 @@ def test_a_sheet_shows_every_shot_and_takes_no_name_that_is_taken(tmp_path: Path
         write_contact_sheet(film, sheet_output(film), Options(), colorizer=colorizer)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("layout", list(Layout))
 def test_before_and_after_are_in_one_picture(tmp_path: Path, colorizer: Colorizer, layout: Layout) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(20))
@@ -130,6 +135,7 @@ def compared(source: Path, colorizer: Colorizer, tell: Progress | None = None, *
     return output
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("sound", "rate"),
     [
@@ -199,6 +205,7 @@ def test_a_comparison_of_what_kept_its_colours_declares_none(tmp_path: Path, col
         assert made.metadata["comment"] == "comparison, before and after"
 
 
+@pytest.mark.slow
 def test_a_sheet_declares_colour_where_some_was_made(tmp_path: Path, colorizer: Colorizer) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(5))
     for asked, declares in ((Options(), True), (Options(saturation=0), False)):

@@ -27,6 +27,7 @@ colorize_video(Path(sys.argv[1]), Path(sys.argv[2]), options)
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc fills memory on request")
 @pytest.mark.parametrize(
     ("codec", "suffix"), [("h264", "mp4"), ("hevc", "mp4"), ("av1", "mp4"), ("prores", "mov"), ("ffv1", "mkv")]

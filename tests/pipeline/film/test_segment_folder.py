@@ -106,6 +106,7 @@ def test_a_segment_without_end_does_not_count(tmp_path: Path) -> None:
     assert len(open_segments(tmp_path / "film.mkv", RECIPE).segments) == 1
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("place", [10, 2000, -3, -20, -34])
 def test_a_damaged_segment_is_thrown_away(tmp_path: Path, place: int) -> None:
     folder = open_segments(tmp_path / "film.mkv", RECIPE)

@@ -240,6 +240,7 @@ def without_clock(result: FilmResult) -> dict[str, Any]:
     return values
 
 
+@pytest.mark.slow
 def test_segments_lose_nothing_of_the_film(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     chosen = options(Quality.MASTER)
     in_segments = colour(film, tmp_path / "reels.mkv", colorizer, chosen)
@@ -254,6 +255,7 @@ def test_segments_lose_nothing_of_the_film(film: Path, tmp_path: Path, colorizer
     assert in_segments.measures == at_once.measures
 
 
+@pytest.mark.slow
 def test_the_shots_of_a_film_are_told(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     result = colour(film, tmp_path / "result.mkv", colorizer, options(Quality.MASTER))
     assert [(shot.first_frame, shot.frames) for shot in result.shots] == [(n * SHOT, SHOT) for n in range(SHOTS)]
@@ -266,6 +268,7 @@ def test_the_shots_of_a_film_are_told(film: Path, tmp_path: Path, colorizer: Col
     assert result.measures.flicker is not None
 
 
+@pytest.mark.slow
 def test_segments_of_other_options_are_thrown_away(film: Path, tmp_path: Path, colorizer: Colorizer) -> None:
     output = tmp_path / "result.mkv"
     with pytest.raises(Interruption):
@@ -312,6 +315,7 @@ def test_segments_made_under_another_card_of_the_network_are_thrown_away(tmp_pat
     assert output.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_them(
     film: Path, tmp_path: Path, colorizer: Colorizer, tiny: Path
 ) -> None:
@@ -328,6 +332,7 @@ def test_an_error_that_may_pass_keeps_the_segments_and_one_that_stays_removes_th
     assert not segments(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_segments_of_a_film_that_another_run_took_over_are_left_to_it(
     film: Path, tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -343,6 +348,7 @@ def test_the_segments_of_a_film_that_another_run_took_over_are_left_to_it(
     assert made(tmp_path) == kept
 
 
+@pytest.mark.slow
 def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
     film: Path, tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -357,6 +363,7 @@ def test_a_film_that_dies_before_its_first_segment_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
 
 
+@pytest.mark.slow
 def test_killed_without_warning_it_resumes(film: Path, tmp_path: Path, tiny: Path) -> None:
     resumed = []
     for frames in ("12", "12", "-1"):
@@ -392,6 +399,7 @@ with open_colorizer(options) as colorizer:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segment_frames", [SEGMENT, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_second_run_of_one_film_is_refused_and_the_first_is_not_disturbed(
     film: Path, tmp_path: Path, tiny: Path, colorizer: Colorizer, segment_frames: int
@@ -473,6 +481,7 @@ def test_one_who_finds_nothing_to_help_with_leaves_the_lock_to_an_owner_who_begi
     assert (folder / LOCK).read_text() == "as it was"
 
 
+@pytest.mark.slow
 def test_an_owner_waits_for_one_who_sweeps_up_for_a_moment(
     film: Path, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def painted(luma: np.ndarray) -> np.ndarray:
     return np.rint(cv2.cvtColor(lab, cv2.COLOR_Lab2BGR) * 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saturation", [1.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
     film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures], saturation: float
@@ -117,6 +118,7 @@ def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
     assert other_scene < 0.5
 
 
+@pytest.mark.slow
 def test_a_reference_beside_the_film_gives_its_colours_to_frame_and_scene(
     film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
 ) -> None:

@@ -144,6 +144,7 @@ def test_a_file_that_cannot_be_read_is_not_verified(result: Rewritten) -> None:
         check(result, result.output)
 
 
+@pytest.mark.slow
 def test_what_only_the_container_lost_is_a_note(tmp_path: Path) -> None:
     sounds = [Sound(codec="aac", tags={"language": "fre"}, disposition=1), Sound(codec="aac", disposition=8)]
     film = make_film(tmp_path / "film.mkv", sounds=sounds, subtitles=[Subtitles()])

@@ -58,6 +58,7 @@ def captioned(path: Path, captions: bytes) -> Path:
     return path
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("codec", "are_kept"), [(Codec.H264, True), (Codec.HEVC, True), (Codec.AV1, False)])
 def test_closed_captions_are_kept_or_named(tmp_path: Path, codec: Codec, are_kept: bool) -> None:
     result = rewrite(captioned(tmp_path / "a.ts", atsc(b"HE")), codec=codec)
@@ -82,6 +83,7 @@ def test_captions_that_are_all_padding_are_none(tmp_path: Path) -> None:
 # HDR ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.AV1, Codec.FFV1, Codec.PRORES])
 def test_hdr_metadata_are_kept_or_named(tmp_path: Path, codec: Codec) -> None:
     parameters = f"log-level=error:master-display={MASTERING}:max-cll=1000,400"
@@ -225,6 +227,7 @@ CODERS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.few(2)
 @CODERS
 def test_another_picture_size_midway_is_refused_before_any_work(tmp_path: Path, coder: str, suffix: str) -> None:
     parts = [
@@ -237,6 +240,7 @@ def test_another_picture_size_midway_is_refused_before_any_work(tmp_path: Path, 
         survey(film)
 
 
+@pytest.mark.few(2)
 @CODERS
 def test_another_pixel_aspect_midway_is_named(tmp_path: Path, coder: str, suffix: str) -> None:
     parts = [
@@ -303,3 +307,19 @@ def test_odd_chunks_among_the_tags_of_an_avi_are_no_damage(tmp_path: Path) -> No
     size = int.from_bytes(data[4:8], "little") + len(tags)
     film.write_bytes(data[:4] + size.to_bytes(4, "little") + data[8:] + tags)
     assert survey(film).broken is None
+
+
+def without_header(data: bytes, place: int) -> bytes:
+    """Damage the header of the first packet of AAC behind ``place``, and whatever looks like one in the packet."""
+    first = data.index(b"\xff\xf1", place)
+    following = data.index(data[first : first + 3], first + 3)
+    return data[:first] + data[first:following].replace(b"\xff", b"\x7f") + data[following:]
+
+
+def test_sound_cut_within_its_first_packet_is_no_damage(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "a.ts", codec="mpeg2video", sounds=[Sound(codec="aac", seconds=0.6)])
+    data = film.read_bytes()
+    sound = data.index(b"\0\0\1\xc0")
+    film.write_bytes(without_header(data, sound))
+    result = rewrite(film)
+    assert any("audio 1 begins within a packet" in note.text for note in result.written.notes)

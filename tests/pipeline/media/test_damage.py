@@ -33,6 +33,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", list(FILMS))
 @pytest.mark.parametrize("policy", list(OnDamage))
 def test_undamaged_films_are_read_whole_and_without_a_note(films: Path, name: str, policy: OnDamage) -> None:
@@ -61,6 +62,7 @@ def test_no_damage_crashes_hangs_or_shortens_a_film_in_silence(films: Path, tmp_
     assert sum(bool(line.get("notes")) for line in found) > VARIANTS // 8
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("number", sampled(range(5, 5 + 24 * 11, 11), *range(5, 5 + 24 * 11, 44)))
 def test_damaged_films_become_films_with_notes_or_errors_and_nothing_else(
     films: Path, tmp_path: Path, colorizer: Colorizer, number: int

@@ -27,6 +27,7 @@ PLAYLISTS = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("kind", list(PLAYLISTS))
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
 def test_a_playlist_named_like_a_film_opens_no_other_file(tmp_path: Path, kind: str, suffix: str) -> None:

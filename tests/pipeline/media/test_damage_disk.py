@@ -45,14 +45,15 @@ _MKV, _MP4 = ("mkv", "quality=Quality.MASTER"), ("mp4", "codec=Codec.H264")
 
 
 # What fails: the first write, one in the middle, and the last ones, when the index of an mp4 is moved to the front.
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("container", "limit"),
     [
         (_MKV, 500),
         (_MKV, 60_000),
-        pytest.param(_MKV, 120_000, marks=pytest.mark.slow),
+        pytest.param(_MKV, 120_000, marks=pytest.mark.nightly),
         pytest.param(_MP4, 500, marks=pytest.mark.slow),
-        pytest.param(_MP4, 60_000, marks=pytest.mark.slow),
+        pytest.param(_MP4, 60_000, marks=pytest.mark.nightly),
         (_MP4, 120_000),
     ],
 )

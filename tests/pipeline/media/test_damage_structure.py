@@ -52,11 +52,13 @@ def broken(path: Path, data: bytes | None = None) -> str | None:
     return find_break(path, container)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(FILMS))
 def test_whole_films_are_whole(tmp_path: Path, name: str) -> None:
     assert broken(film_of(tmp_path, name)) is None
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", list(FILMS))
 def test_a_cut_is_found_wherever_it_is(tmp_path: Path, name: str) -> None:
     film = film_of(tmp_path, name)
@@ -78,6 +80,7 @@ def _written(path: Path, data: bytes, whole: bytes) -> tuple[Path, str]:
     return path, container
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", [name for name in FILMS if name not in ("film.mp4", "film.mov")])
 def test_bytes_lost_in_the_middle_are_found(tmp_path: Path, name: str) -> None:
     film = film_of(tmp_path, name)
@@ -123,6 +126,7 @@ def test_fragments_are_whole_too(tmp_path: Path) -> None:
     assert rewrite(film).read_log.frames == 20
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["film.mp4", "film.mov", "film.avi"])
 def test_what_was_appended_to_a_whole_film_is_no_damage(tmp_path: Path, name: str) -> None:
     film = film_of(tmp_path, name)

@@ -26,6 +26,7 @@ def read_all(path: Path) -> list[int]:
     return [frame.timestamp.pts for frame in frames(info, info.pixel_format)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le", "yuv444p12le", "gray", "gray12le"])
 def test_every_frame_arrives_in_order_with_its_luma(tmp_path: Path, pixel_format: str) -> None:
     info = probe(make_film(tmp_path / "film.mkv", pixel_format=pixel_format))
@@ -92,6 +93,7 @@ def test_a_matroska_file_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
         read_all(cut(film, 0.5))
 
 
+@pytest.mark.slow
 def test_an_mp4_file_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(75), grain=0.1, muxer_options=FASTSTART)
     with pytest.raises(InputError, match=r"cut\.mp4: is cut off"):
@@ -115,6 +117,7 @@ def test_a_sound_longer_than_the_picture_is_no_damage(tmp_path: Path) -> None:
     assert len(read_all(film)) == 15
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", "mp4"), ("ffv1", "mkv"), ("mpeg2video", "mkv")])
 def test_damage_in_the_middle_is_an_error_that_names_the_frame(tmp_path: Path, codec: str, suffix: str) -> None:
     options = {"slicecrc": "1", "level": "3"} if codec == "ffv1" else {}

@@ -13,6 +13,7 @@ from tests.films import frame_times, luma_planes, make_film, moving_luma
 from tests.pipeline.media.rewriting import rewrite
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("fields", "order", "kept"), [("tff", 2, 0), ("bff", 3, 1)])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "gray10le", "bgr0", "uyvy422"])
 def test_the_field_shown_first_stays_and_the_other_is_made_anew(

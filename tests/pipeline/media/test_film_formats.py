@@ -33,6 +33,7 @@ def film_of(folder: Path, suffix: str) -> Path:
     return make_film(folder / f"a.{suffix}", codec=CODECS[suffix], muxer=muxer, muxer_options=options, **more)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("suffix", CODECS)
 def test_a_film_without_its_suffix_is_known_and_opens(tmp_path: Path, suffix: str) -> None:
     film = film_of(tmp_path, suffix).rename(tmp_path / "film")
@@ -67,6 +68,7 @@ def test_a_film_in_ogg_is_known_behind_any_number_of_sounds(tmp_path: Path) -> N
     assert begins_like_film(tmp_path / "b.ogg")
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("suffix", ALIASES)
 def test_suffixes_of_cameras_and_discs_are_those_of_films(tmp_path: Path, suffix: str) -> None:
     assert f".{suffix}" in FILM_SUFFIXES

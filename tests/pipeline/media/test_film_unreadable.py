@@ -47,6 +47,7 @@ def save(path: Path) -> Path:
     return make_film(path, codec=FILMS[path.name], pixel_format=pixel_format, times=range(40), grain=0.2)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FILMS)
 def test_a_disk_that_fails_is_no_damage_of_the_film(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -85,6 +86,7 @@ def test_a_disk_that_fails_at_one_of_numbered_pictures_is_no_damage_of_it(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["film.mkv", "film.ts", "film.mp4"])
 @pytest.mark.parametrize("opening", range(1, 5))
 def test_a_disk_that_fails_in_any_pass_leaves_nothing_even_where_damage_is_concealed(
@@ -156,6 +158,7 @@ def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no Ctrl-C to a single process")
 def test_ctrl_c_while_ffmpeg_reads_is_neither_lost_nor_the_end_of_the_film(long_film: Path) -> None:
     with subprocess.Popen(

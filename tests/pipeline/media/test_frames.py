@@ -28,6 +28,7 @@ def make_frame(source: str, target: str, *, width: int = 96, height: int = 64) -
     return Frame(picture, stamp, source=pixel_format(source), target=pixel_format(target)), luma
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize(
     ("source", "target"),
@@ -141,6 +142,7 @@ def rgb_frame(name: str, colours: list[np.ndarray], target: str | None = None) -
     return Frame(picture, Timestamp(0, Fraction(1, 25), 1), source=source, target=to, luma_weights=BT709)
 
 
+@pytest.mark.few(9)
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (7, 5)])
 @pytest.mark.parametrize("name", [*PACKED, *DEEP, "rgba64be", "bgr48le", "bgra64le"])
 def test_grey_stored_as_rgb_is_luma_code_for_code(name: str, width: int, height: int) -> None:

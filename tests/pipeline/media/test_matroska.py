@@ -22,6 +22,7 @@ def tracks_checksum_is_right(data: bytes) -> bool:
     return zlib.crc32(body[6:]).to_bytes(4, "little") == body[2:6]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "sar", [Fraction(16, 15), Fraction(8, 9), Fraction(59, 54), Fraction(64, 45), Fraction(2), Fraction(1, 2)]
 )

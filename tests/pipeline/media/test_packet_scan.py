@@ -41,6 +41,7 @@ def shows(path: Path, count: int) -> bool:
 # Times of display -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_avi_with_b_frames_shows_all_frames_in_order_one_period_apart(tmp_path: Path, codec: str, suffix: str) -> None:
@@ -113,6 +114,7 @@ def crossed(path: Path, order: Sequence[int], codec: str, options: dict[str, str
     return path
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
 @pytest.mark.parametrize("codec", ["mjpeg", "libx264"])
 def test_frames_stored_in_another_order_than_shown_come_out_as_shown(tmp_path: Path, codec: str, name: str) -> None:
@@ -163,6 +165,7 @@ def test_sound_and_picture_of_a_film_that_begins_before_zero_are_moved_alike(tmp
 # Clocks of MPEG streams -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("suffix", [".ts", ".vob"])
 def test_joined_recordings_keep_all_pictures_and_all_sound_in_step(tmp_path: Path, suffix: str) -> None:
     parts = [
@@ -216,6 +219,7 @@ HEAVY: Any = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".ts", ".vob"])
 def test_sound_that_begins_late_is_copied(tmp_path: Path, suffix: str) -> None:
@@ -257,6 +261,7 @@ def with_late_subtitles(film: Path, path: Path, codec: str) -> Path:
     return path
 
 
+@pytest.mark.few(1)
 @pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "codec"), [(".vob", "dvdsub"), (".ts", "dvbsub")])
 def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec: str) -> None:
@@ -269,7 +274,7 @@ def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec
     assert len(frame_times(result.output)) == 125
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_raw_dv_whose_sound_begins_late_is_known(tmp_path: Path) -> None:
     film = raw_dv(tmp_path / "a.dv", frames=60)
     data = bytearray(film.read_bytes())
@@ -295,6 +300,7 @@ def raw_dv(path: Path, *, frames: int) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_raw_dv_has_its_own_frame_rate_and_number_of_frames(tmp_path: Path) -> None:
     film = raw_dv(tmp_path / "a.dv", frames=6)
     info = survey(film)
@@ -304,6 +310,7 @@ def test_raw_dv_has_its_own_frame_rate_and_number_of_frames(tmp_path: Path) -> N
         assert result.streams.video[0].codec_context.profile is not None
 
 
+@pytest.mark.slow
 def test_dv_as_avi_of_type_1_is_no_damage(tmp_path: Path) -> None:
     raw = raw_dv(tmp_path / "a.dv", frames=5).read_bytes()
     film = tmp_path / "a.avi"
@@ -347,6 +354,7 @@ def test_a_delay_that_is_no_whole_millisecond_is_kept(tmp_path: Path, suffix: st
     assert frame_times(rewrite(film).output)[0] == Fraction(1001, 30000)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("hidden", [0.64, 1.5])
 def test_sound_that_an_edit_list_hides_stays_hidden_in_a_master(tmp_path: Path, hidden: float) -> None:
     film = make_film(
@@ -428,6 +436,7 @@ def film_with_layout(path: Path, layout: str, codec: str = "pcm_s24le", form: st
     return path
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("target", [".mkv", ".mp4", ".mov"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_sound_in_any_layout_is_copied_converted_or_dropped_by_name(tmp_path: Path, layout: str, target: str) -> None:
@@ -443,6 +452,7 @@ def test_sound_in_any_layout_is_copied_converted_or_dropped_by_name(tmp_path: Pa
     assert was_kept or any("audio 1" in note.text for note in result.notes)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
 @pytest.mark.parametrize("codec", ["libx264", "aac", "flac"])
 def test_a_stream_that_holds_nothing_is_kept_or_named(tmp_path: Path, codec: str, suffix: str) -> None:
@@ -477,6 +487,7 @@ def sound_of(path: Path) -> Iterator[np.ndarray]:
         yield from (frame.to_ndarray().reshape(1, -1).astype(np.float64) for frame in film.decode(audio=0))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("target", [".mkv", ".mp4", ".mov"])
 @pytest.mark.parametrize("codec", ["pcm_s24le", "pcm_s16be", "pcm_f32be"])
 def test_channels_in_an_order_of_their_own_do_not_end_the_process(tmp_path: Path, codec: str, target: str) -> None:

@@ -179,6 +179,7 @@ def test_an_encrypted_film_is_refused(tmp_path: Path) -> None:
         probe(film)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("marks", [b"encvsinf", b"sinf", b"sinf1234schm"])
 def test_a_hostile_file_full_of_marks_of_encryption_is_seen_through_at_once(marks: bytes, tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
@@ -272,6 +273,7 @@ def test_pictures_decide_the_field_order_where_the_container_disagrees(
 W = 1 << 16
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("orientation", "corner", "degrees"),
     [

@@ -18,6 +18,7 @@ from tests.films import frame_times, luma_planes, moving_luma, write_pictures
 from tests.pipeline.media.rewriting import rewrite
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("pattern", "codec", "pixel_format", "bits"),
     [

@@ -165,6 +165,7 @@ RARER: dict[str, tuple[str, Writer, Callable[[], NDArray[Any]]]] = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", RARER)
 def test_rarer_ways_of_storing_are_read_and_written_as_well(name: str, tmp_path: Path) -> None:
     suffix, make, luma = RARER[name]
@@ -214,6 +215,7 @@ def decoded(path: Path) -> NDArray[Any]:
         return np.asarray(image)
 
 
+@pytest.mark.few(5)
 @EVERY
 def test_luma_is_the_source_s(case: Case, tmp_path: Path) -> None:
     still = read_still(case.make(tmp_path / f"photo{case.suffix}"))
@@ -224,6 +226,7 @@ def test_luma_is_the_source_s(case: Case, tmp_path: Path) -> None:
         assert np.array_equal(still.luma, case.luma())
 
 
+@pytest.mark.few(4)
 @EVERY
 def test_without_chroma_luma_is_exact(case: Case, tmp_path: Path) -> None:
     still, result = coloured(case.make(tmp_path / f"photo{case.suffix}"), chroma=False)
@@ -235,6 +238,7 @@ def test_without_chroma_luma_is_exact(case: Case, tmp_path: Path) -> None:
         assert np.array_equal(pixels[..., 0], pixels[..., 2])
 
 
+@pytest.mark.few(4)
 @EVERY
 def test_with_chroma_luma_differs_by_rounding_at_most(case: Case, tmp_path: Path) -> None:
     still, result = coloured(case.make(tmp_path / f"photo{case.suffix}"))
@@ -253,6 +257,7 @@ def test_with_chroma_luma_differs_by_rounding_at_most(case: Case, tmp_path: Path
     assert np.abs(wanted).max() > 10 * codes
 
 
+@pytest.mark.few(3)
 @EVERY
 def test_the_result_is_read_again(case: Case, tmp_path: Path) -> None:
     still, result = coloured(case.make(tmp_path / f"photo{case.suffix}"))
@@ -262,6 +267,7 @@ def test_the_result_is_read_again(case: Case, tmp_path: Path) -> None:
     assert np.abs(again.luma.astype(int) - still.luma).max() <= case.luma_error
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "case",
     [case for case in CASES if case.name.startswith("jpeg") and case.luma_error == 0],

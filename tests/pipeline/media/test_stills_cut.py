@@ -62,6 +62,7 @@ def concealed(still: Still) -> list[str]:
     return [note.text for note in still.notes if note.kind is NoteKind.CONCEALED]
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("toned", [False, True])
 @pytest.mark.parametrize("build", BUILDS)
 def test_a_jpeg_cut_in_any_of_its_scans_is_damaged(build: str, toned: bool, tmp_path: Path) -> None:
@@ -72,6 +73,7 @@ def test_a_jpeg_cut_in_any_of_its_scans_is_damaged(build: str, toned: bool, tmp_
             read_still(path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("toned", sampled([False, True], True))
 @pytest.mark.parametrize("build", BUILDS)
 def test_a_jpeg_cut_and_closed_again_is_coloured_as_far_as_it_goes_and_says_so(
@@ -86,6 +88,7 @@ def test_a_jpeg_cut_and_closed_again_is_coloured_as_far_as_it_goes_and_says_so(
         assert np.sqrt(np.square(made - still.luma).mean()) < 4
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("toned", [False, True])
 @pytest.mark.parametrize("build", BUILDS)
 def test_a_whole_one_is_called_whole_with_and_without_its_end_marker(build: str, toned: bool, tmp_path: Path) -> None:
@@ -150,6 +153,7 @@ TAILS = {
 SUFFIXES = {"JPEG2000": "jp2"}
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", TAILS)
 def test_no_cut_of_any_format_goes_unsaid(name: str, tmp_path: Path) -> None:
     file = BytesIO()

@@ -97,6 +97,7 @@ def test_the_source_s_own_colours_can_be_written(tmp_path: Path) -> None:
         assert np.abs(np.asarray(image, int) - pixels).max() <= 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("suffix", [".heic", ".avif"])
 def test_random_damage_is_refused_or_read_and_nothing_else(suffix: str, tmp_path: Path) -> None:
     path = described(tmp_path / f"a{suffix}", suffix)

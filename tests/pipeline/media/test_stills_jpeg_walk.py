@@ -54,7 +54,7 @@ ASTRAY = {
 }
 
 
-@pytest.fixture(params=[pytest.param("long-chunks", marks=pytest.mark.slow), "short-chunks"])
+@pytest.fixture(params=[pytest.param("long-chunks", marks=pytest.mark.nightly), "short-chunks"])
 def chunking(request: pytest.FixtureRequest) -> Chunking:
     return Chunking(bits=300, run_up=40, together=50) if request.param == "short-chunks" else Chunking()
 
@@ -84,6 +84,7 @@ def assert_same(found: Blocks | None, expected: Blocks) -> None:
     np.testing.assert_array_equal(found.ends, expected.ends)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FILES)
 def test_lockstep_finds_the_blocks_that_are_found_in_turn(name: str, chunking: Chunking) -> None:
     pixels, options = FILES[name]
@@ -94,6 +95,7 @@ def test_lockstep_finds_the_blocks_that_are_found_in_turn(name: str, chunking: C
     assert_same(walk_in_lockstep(*walk, chunking), expected)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ASTRAY)
 def test_data_that_does_not_synchronise_is_followed_all_the_same(name: str) -> None:
     pixels, options = ASTRAY[name]
@@ -135,6 +137,7 @@ def damaged(data: bytes, seeds: range) -> Iterator[bytes]:
         yield bytes(made)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "name", sampled(["grey", "grey-restarts", "420", "420-restarts", "422", "444"], "grey", "420-restarts")
 )
@@ -158,6 +161,7 @@ def test_damage_is_left_to_the_walk_in_turn_and_all_else_is_the_same(name: str, 
 BIG = photos.scene(width=1100, height=800)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"progressive": True}])
 def test_the_luma_taken_out_of_a_big_file_decodes_as_before(options: dict[str, Any]) -> None:
     file = photos.jpeg_bytes(photos.sepia(BIG), quality=92, **options)

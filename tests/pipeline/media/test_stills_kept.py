@@ -36,6 +36,7 @@ def behind(suffix: str, **options: object) -> Callable[[Path], Path]:
     return make
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".avif", ".jp2", ".bmp", ".tif"])
 def test_bytes_behind_the_end_of_a_file_are_named(suffix: str, tmp_path: Path) -> None:
     still = read_still(behind(suffix)(tmp_path))
@@ -51,6 +52,7 @@ def test_zeros_behind_the_end_of_a_file_are_no_loss(suffix: str, tmp_path: Path)
     assert NoteKind.DROPPED not in {note.kind for note in read_still(path).notes}
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("bits", [1, 4, 8, 24, 32])
 @pytest.mark.parametrize("width", [29, 31, 32])
 def test_the_end_of_a_bmp_is_that_of_its_rows_whatever_its_header_says(bits: int, width: int, tmp_path: Path) -> None:
@@ -81,6 +83,7 @@ TIFFS: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("kind", TIFFS)
 @pytest.mark.parametrize("pages", [1, 3])
 def test_the_end_of_a_tiff_is_that_of_all_it_tells_of(kind: str, pages: int, tmp_path: Path) -> None:
@@ -354,6 +357,7 @@ UNTRUE = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
 @pytest.mark.parametrize("name", UNTRUE)
 def test_xmp_does_not_say_what_is_no_longer_true(name: str, suffix: str, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def source(folder: Path, suffix: str, *, toned: bool, icc: bytes | None = None) 
     return photos.save_with_metadata(folder / f"photo{suffix}", pixels, icc=icc)
 
 
+@pytest.mark.few(3)
 @WITH_METADATA
 def test_exif_orientation_and_resolution_stay(suffix: str, toned: bool, tmp_path: Path) -> None:
     path = source(tmp_path, suffix, toned=toned)
@@ -59,6 +60,7 @@ def test_exif_orientation_and_resolution_stay(suffix: str, toned: bool, tmp_path
             assert after.info["exif"] == before.info["exif"]
 
 
+@pytest.mark.few(3)
 @WITH_METADATA
 def test_the_picture_is_stored_as_the_source_was_turned(suffix: str, toned: bool, tmp_path: Path) -> None:
     still, result = coloured(source(tmp_path, suffix, toned=toned))
@@ -66,6 +68,7 @@ def test_the_picture_is_stored_as_the_source_was_turned(suffix: str, toned: bool
     assert still.luma.shape == (photos.HEIGHT, photos.WIDTH)
 
 
+@pytest.mark.few(3)
 @WITH_METADATA
 def test_an_rgb_profile_stays_byte_for_byte(suffix: str, toned: bool, tmp_path: Path) -> None:
     profile = photos.srgb_profile()
@@ -74,6 +77,7 @@ def test_an_rgb_profile_stays_byte_for_byte(suffix: str, toned: bool, tmp_path: 
         assert image.info["icc_profile"] == profile
 
 
+@pytest.mark.few(3)
 @WITH_METADATA
 def test_a_grey_profile_becomes_one_for_colour(suffix: str, toned: bool, tmp_path: Path) -> None:
     path = source(tmp_path, suffix, toned=toned, icc=photos.grey_profile())
@@ -84,6 +88,7 @@ def test_a_grey_profile_becomes_one_for_colour(suffix: str, toned: bool, tmp_pat
     assert any(note.kind == NoteKind.CONVERTED and "ICC" in note.text for note in notes)
 
 
+@pytest.mark.few(3)
 @WITH_METADATA
 def test_ai_colour_is_declared_and_other_xmp_stays(suffix: str, toned: bool, tmp_path: Path) -> None:
     _, result = coloured(source(tmp_path, suffix, toned=toned))
@@ -92,6 +97,7 @@ def test_ai_colour_is_declared_and_other_xmp_stays(suffix: str, toned: bool, tmp
         assert text in described
 
 
+@pytest.mark.few(3)
 @WITH_METADATA
 def test_without_a_declaration_xmp_stays_byte_for_byte(suffix: str, toned: bool, tmp_path: Path) -> None:
     path = source(tmp_path, suffix, toned=toned)

@@ -110,6 +110,7 @@ BUILDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("toned", sampled([False, True], False))
 @pytest.mark.parametrize("name", ODD_JPEGS)
@@ -158,6 +159,16 @@ def two_colours(path: Path, *, dark: int, bright: int) -> Path:
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
     path.write_bytes(b"II*\0" + struct.pack("<I", places[2]) + strip + table + directory)
     return path
+
+
+def test_a_tiff_whose_palette_lacks_colours_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    colours = np.arange(64, dtype=np.uint16) * 1024
+    tifffile.imwrite(path, GREY, photometric="palette", colormap=np.tile(np.arange(256, dtype=np.uint16), (3, 1)))
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages.first.tags["ColorMap"].overwrite(colours.tolist() * 3)
+    with pytest.raises(InputError, match="holds 64 colours in its palette and refers to others"):
+        read_still(path)
 
 
 def test_a_tiff_of_one_bit_with_a_palette_is_read(tmp_path: Path) -> None:
@@ -323,6 +334,7 @@ def test_jpeg_2000_with_bytes_behind_its_last_box_is_read(tmp_path: Path) -> Non
     assert "6 bytes after the end" in still.notes[-1].text
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("pixels", "profile"),
     [
@@ -414,6 +426,7 @@ def interlaced(pixels: np.ndarray, *, depth: int, colour: int) -> bytes:
     return png_of((b"IHDR", header), *palette, (b"IDAT", zlib.compress(packed)), (b"IEND", b""))
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (5, 1), (3, 4), (9, 17), (40, 31)])
 @pytest.mark.parametrize(
     ("depth", "colour", "samples"), [(1, 0, 1), (4, 0, 1), (8, 0, 1), (16, 0, 1), (8, 3, 1), (16, 2, 3), (8, 6, 4)]

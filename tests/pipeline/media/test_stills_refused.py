@@ -163,6 +163,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_by_name(name: str, tmp_path: Path) -> None:
     make, message = REFUSED[name]
@@ -181,6 +182,7 @@ def test_damage_is_a_fault_of_the_file_and_says_what_to_do(name: str, tmp_path: 
     assert caught.value.advice.startswith("Copy it again")
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize(
     "name", [name for name in REFUSED if name.startswith(("dng", "raw-", "animated-", "photoshop"))]
 )
@@ -213,6 +215,7 @@ def test_the_pixel_limit_holds_for_all_pages_together(tmp_path: Path) -> None:
         read_still(path, pixel_limit=4 * GREY.size - 1)
 
 
+@pytest.mark.slow
 def test_a_tiff_of_endless_pages_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "photo.tif"
     with tifffile.TiffWriter(path) as tiff:
@@ -268,6 +271,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_small_file_that_claims_to_be_a_small_picture_cannot_take_much_memory(name: str, tmp_path: Path) -> None:
     suffix, write, message = BOMBS[name]
@@ -335,6 +339,7 @@ def refusals(path: Path, *, times: int, start: int, seed: int) -> int:
     return len(said)
 
 
+@pytest.mark.few(2)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".jp2"])
 def test_random_damage_is_refused_or_read_and_nothing_else(suffix: str, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def test_no_suffix_has_two_formats() -> None:
     assert not SUFFIXES & REFUSED_SUFFIXES
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_exactly_one_format_takes_a_file_for_its_own(case: Case, tmp_path: Path) -> None:
     head = case.make(tmp_path / f"photo{case.suffix}").read_bytes()[:64]
@@ -35,6 +36,7 @@ def test_exactly_one_format_takes_a_file_for_its_own(case: Case, tmp_path: Path)
     assert format_of(head) is found
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("refused", [kind for kind in REFUSED if kind.magics], ids=lambda kind: kind.name)
 def test_a_format_is_refused_by_its_first_bytes_whatever_it_is_called(refused: object, tmp_path: Path) -> None:
     assert refused in REFUSED
@@ -87,6 +89,7 @@ def test_jpeg_and_tiff_are_packages_with_one_door() -> None:
             assert f"from {inner}" not in path.read_text(encoding="utf-8"), path
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".bmp", ".gif", ".avif", ".jp2"])
 def test_pillow_s_limit_is_the_caller_s_and_does_not_hold_here(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,6 +29,7 @@ def save(path: Path) -> Path:
     return photos.save(path, SCENE)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE], ids=["EIO", "ESTALE"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".jp2", ".webp", ".avif", ".heic", ".bmp", ".gif"])
 def test_a_disk_that_fails_is_no_damage_of_the_photograph(

@@ -65,6 +65,7 @@ def test_a_former_source_type_is_replaced_and_named(former: str) -> None:
     assert "digitisedFromPrint" in notes[0].text
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "packet",
     [

@@ -24,6 +24,7 @@ def film(base: FilmInfo, name: str = "yuv420p", **changes: object) -> FilmInfo:
     return dataclasses.replace(base, pixel_format=pixel_format(name), **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.few(9)
 @pytest.mark.parametrize(
     ("source", "codec", "quality", "encoder", "target"),
     [

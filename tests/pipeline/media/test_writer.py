@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[3]
 UNEVEN = (0, 40, 55, 100, 340, 345, 400, 1000, 1001, 1100)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "pixel_format",
     [
@@ -68,6 +69,7 @@ def test_a_master_holds_every_bit_of_luma(tmp_path: Path, pixel_format: str) -> 
         np.testing.assert_array_equal(luma, moving_luma(number, width=96, height=64, bits=bits))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("width", "height"), [(121, 81), (98, 66), (33, 47), (16, 16)])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "gray10le"])
 def test_odd_sizes_keep_every_pixel(tmp_path: Path, width: int, height: int, pixel_format: str) -> None:
@@ -81,6 +83,7 @@ def test_odd_sizes_keep_every_pixel(tmp_path: Path, width: int, height: int, pix
         np.testing.assert_array_equal(luma, expected)
 
 
+@pytest.mark.slow
 def test_access_copies_of_grainy_film_are_close_to_transparent(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mkv", width=320, height=240, grain=0.04, times=range(12))
     result = rewrite(film)
@@ -98,6 +101,7 @@ def test_painted_chroma_is_what_comes_out(tmp_path: Path) -> None:
         assert (picture.to_ndarray()[80:96] == 158).all()
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.AV1, Codec.FFV1, Codec.PRORES])
 def test_uneven_frame_times_survive_every_codec(tmp_path: Path, codec: Codec) -> None:
     film = make_film(tmp_path / "film.mkv", times=UNEVEN, time_base=Fraction(1, 1000))
@@ -141,6 +145,7 @@ def test_matroska_rounds_times_to_milliseconds_and_says_so(tmp_path: Path) -> No
     assert any("rounded to 1/1000 s" in note.text for note in result.notes)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
 def test_a_film_that_starts_late_still_starts_late(tmp_path: Path, suffix: str) -> None:
     film = make_film(
@@ -154,6 +159,7 @@ def test_a_film_that_starts_late_still_starts_late(tmp_path: Path, suffix: str) 
     assert packets(result.output, "audio") == packets(film, "audio")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.FFV1, Codec.AV1])
 @pytest.mark.parametrize("sar", [Fraction(16, 15), Fraction(59, 54), Fraction(8, 9)])
@@ -163,6 +169,7 @@ def test_sample_aspect_ratio_is_kept(tmp_path: Path, suffix: str, codec: Codec, 
     assert result.info.sample_aspect_ratio == sar
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("quality", list(Quality))
 @pytest.mark.parametrize("rotation", [90, 180, -90])
 def test_rotation_is_kept(tmp_path: Path, quality: Quality, rotation: int) -> None:
@@ -171,6 +178,7 @@ def test_rotation_is_kept(tmp_path: Path, quality: Quality, rotation: int) -> No
     assert result.info.rotation % 360 == rotation % 360
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.AV1, Codec.FFV1])
 @pytest.mark.parametrize("color_range", [1, 2])
 @pytest.mark.parametrize(("matrix", "primaries", "transfer"), [(1, 1, 1), (6, 5, 6), (9, 9, 14)])
@@ -216,6 +224,7 @@ def test_tags_can_be_given_where_the_source_has_none(tmp_path: Path) -> None:
     assert probe(output).metadata["COLOURISED_BY"] == "a program"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.FFV1, Codec.PRORES])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p"])
 def test_interlaced_film_stays_interlaced(tmp_path: Path, codec: Codec, pixel_format: str) -> None:
@@ -233,6 +242,7 @@ def test_interlaced_film_stays_interlaced(tmp_path: Path, codec: Codec, pixel_fo
         assert all(frame.interlaced_frame for frame in result.decode(video=0))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.FFV1, Codec.PRORES])
 @pytest.mark.parametrize(("first", "second", "order"), [("tff", "bff", 2), ("bff", "tff", 3)])
 def test_the_first_picture_decides_which_field_is_first_in_a_film_that_changes_it(
@@ -248,6 +258,7 @@ def test_the_first_picture_decides_which_field_is_first_in_a_film_that_changes_i
     assert rewrite(film, codec=codec).info.field_order == order
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC])
@@ -266,6 +277,7 @@ TWO_VOICES = [
 ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("quality", list(Quality))
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_audio_is_copied_bit_for_bit(tmp_path: Path, suffix: str, quality: Quality) -> None:
@@ -350,6 +362,7 @@ def test_subtitles_of_mp4_are_copied_once(tmp_path: Path) -> None:
     assert packets(rewrite(film).output, "subtitle") == packets(film, "subtitle")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
 @pytest.mark.parametrize("quality", list(Quality))
 def test_chapters_are_kept(tmp_path: Path, suffix: str, quality: Quality) -> None:
@@ -451,6 +464,7 @@ def test_a_taken_name_or_missing_folder_is_an_output_error(tmp_path: Path) -> No
             FilmWriter(info, video, (), output, final=final).__enter__()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("codec", sampled([Codec.H264, Codec.FFV1, Codec.HEVC, Codec.AV1], Codec.H264, Codec.FFV1))
 def test_an_abort_leaves_no_threads_and_no_open_files(tmp_path: Path, codec: Codec) -> None:
     if not Path("/proc/self/task").exists():
@@ -477,6 +491,7 @@ def test_an_abort_leaves_no_threads_and_no_open_files(tmp_path: Path, codec: Cod
     assert held() == before
 
 
+@pytest.mark.few(1)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file size")
 @pytest.mark.parametrize(("suffix", "quality"), [("mkv", "master"), ("mp4", "access")])
 def test_a_full_disk_is_an_output_error_that_names_the_result(tmp_path: Path, suffix: str, quality: str) -> None:
@@ -512,6 +527,7 @@ def test_cover_art_that_quicktime_cannot_hold_is_dropped_and_named(tmp_path: Pat
     assert any("cover art" in note.text for note in result.notes)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "codec", "sound", "options"),
     [

@@ -36,6 +36,7 @@ def result_of(source: Path, colorizer: Colorizer, options: Options | None = None
     return result
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("paper", [WHITE, BLACK, CREAM])
 def test_the_gaps_between_prints_stay_neutral(
     paper: tuple[int, int, int], tmp_path: Path, colorizer: Colorizer
@@ -48,6 +49,7 @@ def test_the_gaps_between_prints_stay_neutral(
     assert made[80:190, 80:280].mean() > 3
 
 
+@pytest.mark.slow
 def test_grey_prints_on_a_cream_page_are_a_tinted_picture(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.png", album(CREAM, PRINT))
     result = result_of(source, colorizer)
@@ -58,6 +60,7 @@ def test_grey_prints_on_a_cream_page_are_a_tinted_picture(tmp_path: Path, colori
     assert kept.output.read_bytes() == source.read_bytes()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("paper", [WHITE, BLACK, CREAM])
 def test_colour_prints_are_seen_whatever_page_they_are_on(
     paper: tuple[int, int, int], tmp_path: Path, colorizer: Colorizer

@@ -34,6 +34,7 @@ def result_of(source: Path, colorizer: Colorizer, **options: object) -> PhotoRes
     return colorize_photo(source, source.parent / "out" / source.name, chosen, colorizer=colorizer)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 @pytest.mark.parametrize("tone", ["grey", "sepia"])
 def test_a_stamp_keeps_its_colour_and_is_named(tone: str, suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
@@ -50,6 +51,7 @@ def test_a_stamp_keeps_its_colour_and_is_named(tone: str, suffix: str, tmp_path:
     assert result.measures.doubt >= 0.5
 
 
+@pytest.mark.slow
 def test_a_stamp_is_coloured_over_on_demand(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.png", stamped(rgb_of_grey()))
     kept = result_of(source, colorizer)
@@ -64,6 +66,7 @@ def test_what_is_sure_has_no_doubt(tmp_path: Path, colorizer: Colorizer) -> None
         assert result_of(save(tmp_path / f"{number}.png", rgb), colorizer).doubts == ()
 
 
+@pytest.mark.slow
 def test_pale_colours_are_kept_and_in_doubt_with_the_option_that_colours_them(
     tmp_path: Path, colorizer: Colorizer
 ) -> None:
@@ -82,6 +85,7 @@ def test_pale_colours_are_kept_and_in_doubt_with_the_option_that_colours_them(
     assert any("--treat-as tinted" in note.text for note in first.notes)
 
 
+@pytest.mark.slow
 def test_doubts_survive_the_ledger(tmp_path: Path, colorizer: Colorizer) -> None:
     result = result_of(save(tmp_path / "a.png", stamped(rgb_of_grey())), colorizer)
     back = result_from_json(to_json(result))
@@ -124,6 +128,7 @@ def test_what_a_camera_took_needs_more_evidence_before_its_colours_are_replaced(
     assert sum(treated["scan"]) == sum(treated["film scanner"]) < sum(treated["camera"])
 
 
+@pytest.mark.slow
 def test_grey_and_sepia_by_a_camera_are_coloured_nevertheless(tmp_path: Path, colorizer: Colorizer) -> None:
     for number, rgb in enumerate((rgb_of_grey(), sepia(PRINT))):
         result = result_of(exposed(tmp_path / f"{number}.jpg", rgb), colorizer)

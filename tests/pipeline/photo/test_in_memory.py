@@ -29,6 +29,7 @@ def test_a_grey_array_comes_back_as_rgb_with_its_luma(bits: int, colorizer: Colo
     assert np.ptp(made.astype(int), axis=2).max() > 5
 
 
+@pytest.mark.slow
 def test_an_array_has_the_colours_of_the_file(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.png", sepia(scene()))
     result = colorize_photo(source, tmp_path / "b.png", colorizer=colorizer)
@@ -56,6 +57,7 @@ def test_a_pillow_image_comes_back_as_one_with_a_profile_for_colour(colorizer: C
     assert np.abs(np.asarray(made, float) @ [0.299, 0.587, 0.114] - scene()).max() <= 0.51
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_an_encoded_file_comes_back_as_the_file_would(suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
     source = save_with_metadata(tmp_path / f"a{suffix}", scene())

@@ -115,6 +115,7 @@ def test_photographs_of_one_shape_share_a_batch_whatever_lies_between(tmp_path: 
     assert sorted(engine.batches) == [(4, 1, 352, 256), (5, 1, 256, 352)]
 
 
+@pytest.mark.slow
 def test_a_photograph_has_the_same_colours_alone_and_in_a_batch(tmp_path: Path, colorizer: Colorizer) -> None:
     sources = [save(tmp_path / f"{n}.png", np.roll(scene(), 7 * n, axis=1)) for n in range(4)]
     together = list(colorize_photos(jobs(tmp_path, *sources), colorizer=colorizer, options=OPTIONS))
@@ -164,6 +165,7 @@ def test_a_failing_engine_ends_the_run_and_leaves_no_half_results(tmp_path: Path
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_a_colour_photograph_is_copied_byte_for_byte(suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
     source = save_with_metadata(tmp_path / f"a{suffix}", colour_scene())
@@ -186,6 +188,7 @@ def test_a_colour_photograph_in_a_format_that_changes_keeps_every_sample(
     assert {note.kind for note in result.notes} == {NoteKind.ASSUMED, NoteKind.CONVERTED}
 
 
+@pytest.mark.slow
 def test_a_colour_photograph_never_reaches_the_network(tmp_path: Path, tiny: Path) -> None:
     opened, choice = open_network("onnxruntime", str(tiny))
     engine = Counting(opened)
@@ -208,6 +211,7 @@ def test_a_sepia_jpeg_loses_its_tint_and_keeps_every_luma_sample(tmp_path: Path,
         assert np.asarray(cb).std() + np.asarray(cr).std() > 1
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
 def test_a_tint_that_is_wanted_is_kept_with_every_byte(suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
     # What has an exposure in its EXIF was taken by a camera, and its tint would count as colours.
@@ -246,6 +250,7 @@ def test_the_mount_around_a_photograph_stays_neutral(tmp_path: Path, colorizer: 
     assert np.ptp(made[120:280, 140:380], axis=2).mean() > 3
 
 
+@pytest.mark.slow
 def test_a_result_is_measured_and_shown_upright(tmp_path: Path, colorizer: Colorizer) -> None:
     source = save(tmp_path / "a.jpg", sepia(scene(width=400, height=300)), exif=exif(orientation=6))
     result = result_of(source, colorizer)
@@ -278,6 +283,7 @@ def test_the_name_of_a_result_follows_from_the_source_s(tmp_path: Path) -> None:
     assert [result_name(tmp_path / name) for name in changed] == [f"{name}.png" for name in changed]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("suffix", "name"), [(".tif", "scan"), (".jpg", "scan.jpg.bak"), (".gif", "f3a0.7c")])
 def test_a_photograph_of_an_unknown_suffix_gets_the_one_of_its_content(
     suffix: str, name: str, tmp_path: Path, colorizer: Colorizer
@@ -288,6 +294,7 @@ def test_a_photograph_of_an_unknown_suffix_gets_the_one_of_its_content(
     assert default_output(source).suffix == expected
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("size", [(1, 1), (5, 5), (2, 300), (9, 12), (300, 2)])
 def test_the_smallest_pictures_are_coloured_or_kept(
     size: tuple[int, int], tmp_path: Path, colorizer: Colorizer
@@ -298,6 +305,7 @@ def test_the_smallest_pictures_are_coloured_or_kept(
             assert result.size == size[::-1]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("quality", [30, 75, 92, 100])
 def test_a_jpeg_result_has_the_quality_of_its_source(quality: int, tmp_path: Path, colorizer: Colorizer) -> None:
     grey = save(tmp_path / "grey.jpg", scene(), quality=quality)

@@ -78,6 +78,7 @@ def test_every_page_is_coloured_in_its_own_size_and_keeps_its_tags(
     assert any(note.text == "page 3: taken for tinted: colour replaced the tint" for note in result.notes)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("tiff", "options"),
     [

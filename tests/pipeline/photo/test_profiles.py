@@ -93,6 +93,7 @@ def written(path: Path, profile: bytes | None) -> Path:
     return photos.save(path, grey(), icc_profile=profile, **options)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("suffix", sampled([".jpg", ".png", ".tif"], ".jpg"))
 @pytest.mark.parametrize("name", PROFILES)
 def test_greys_stay_neutral(name: str, suffix: str, tmp_path: Path, tiny: Path) -> None:
@@ -100,6 +101,7 @@ def test_greys_stay_neutral(name: str, suffix: str, tmp_path: Path, tiny: Path) 
     assert np.ptp(in_srgb(result), axis=2).max() <= 1.01 / 255
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("ab", sampled([(20, -25), (28, 25), (-22, 20)], (28, 25)))
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_known_colour_comes_out_within_two_delta_e(
@@ -114,6 +116,7 @@ def test_a_known_colour_comes_out_within_two_delta_e(
         assert np.median(np.hypot(*(middle[:, 1:] - ab).T)) < 2
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", GREY_ONLY)
 def test_the_network_sees_what_the_eye_sees(name: str, tmp_path: Path, tiny: Path) -> None:
     source = written(tmp_path / "a.png", PROFILES[name]())

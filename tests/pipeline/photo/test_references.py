@@ -56,6 +56,7 @@ def test_a_result_never_takes_the_place_of_its_reference(tmp_path: Path, opened:
     assert reference.read_bytes() == alias.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_one_beside_and_a_person_s_own_choice_come_first(tmp_path: Path, opened: Colorizer) -> None:
     source, beside = save(tmp_path / "scan.png", scene()), save(tmp_path / "scan.ref.png", coloured())
     other = save(tmp_path / "other.png", coloured()[:, ::-1])
@@ -100,6 +101,7 @@ def test_a_network_without_features_says_so(tmp_path: Path, colorizer: Colorizer
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.slow
 def test_an_archive_s_references_lie_in_the_same_tree_and_belong_to_the_recipe(
     tmp_path: Path, opened: Colorizer
 ) -> None:

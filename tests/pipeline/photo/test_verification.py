@@ -233,6 +233,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str, Fault]] = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_writer_is_found_and_nothing_is_published(
     name: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
@@ -287,6 +288,7 @@ def test_a_bit_that_the_disk_changed_in_coded_chroma_is_found(
     assert not (tmp_path / "out.jpg").exists()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("make", [jpeg, toned_jpeg, progressive])
 def test_jpeg_luma_is_proved_exact_and_chroma_within_its_quantisation(
     make: Callable[[Path], Path], tmp_path: Path, colorizer: Colorizer
@@ -298,6 +300,7 @@ def test_jpeg_luma_is_proved_exact_and_chroma_within_its_quantisation(
     assert str(found.luma) == "bit for bit that of the source, 1 page"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("make", [png, alpha_png, grey_tiff, webp, jp2])
 def test_lossless_results_hold_every_sample_and_luma_within_rounding(
     make: Callable[[Path], Path], tmp_path: Path, colorizer: Colorizer

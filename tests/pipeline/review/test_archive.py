@@ -200,7 +200,7 @@ def test_without_the_token_a_browser_sees_what_to_do(archive: Path, two: Path) -
 
 
 @needs_browser
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_fifty_thousand_items_come_a_page_at_a_time(archive: Path, two: Path) -> None:
     with open_ledger(archive) as ledger:
         record = ledger.get("album/one.png")
@@ -248,6 +248,7 @@ def test_the_doubtful_come_first_and_what_was_accepted_no_longer(archive: Path) 
     assert first.name not in [item.name for item in ArchiveCatalogue(archive).page(0, 3) if item.attention]
 
 
+@pytest.mark.slow
 def test_films_are_listed_with_their_shots_and_names_that_are_no_text_have_a_key(
     tmp_path: Path, two: Path, opened: Colorizer
 ) -> None:
@@ -299,6 +300,7 @@ def test_even_parts_lie_where_the_film_does(tmp_path: Path, name: str) -> None:
     assert (shots[0].start, shots[-1].end) == (2, pytest.approx(3.92))
 
 
+@pytest.mark.slow
 def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
     tmp_path: Path, two: Path, opened: Colorizer
 ) -> None:
@@ -321,6 +323,7 @@ def test_a_correction_of_a_film_that_is_away_is_saved_again_and_again(
     assert correction_of(tmp_path / "out", "film.mp4").saturation == 0.5
 
 
+@pytest.mark.slow
 def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no archive"):
         ArchiveCatalogue(tmp_path / "none")
@@ -371,6 +374,7 @@ def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, tw
     assert 0 <= hint.time < 60 / 25
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_path: Path) -> None:
     model = write_two_model(tmp_path, temperature=0.5)
     film = make_film(tmp_path / "film.mkv", codec="ffv1", width=224, height=160, times=range(4))
@@ -385,6 +389,7 @@ def test_a_picture_that_is_kept_for_a_film_lends_its_colours_to_the_result(tmp_p
         assert catalogue.render("film.mkv", colorizer).read_bytes() == plain
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "codec", "options"),
     [("film.mkv", "ffv1", {}), ("film.ts", "mpeg2video", {"g": "12"}), ("film.ts", "libx264", {"g": "25"})],
@@ -401,6 +406,7 @@ def test_a_frame_of_a_film_is_the_one_that_is_shown_then(
     assert np.array_equal(frame_at(info, 99), truth[29])
 
 
+@pytest.mark.slow
 def test_while_a_run_is_at_work_the_page_says_so(archive: Path, two: Path) -> None:
     with locked(archive), served(str(two), archive) as address:
         client = entered(address)

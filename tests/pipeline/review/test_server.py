@@ -371,6 +371,7 @@ def test_a_film_is_coloured_behind_the_page(tmp_path: Path, tiny: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.colorized.*")} == {"film.colorized.mp4"}
 
 
+@pytest.mark.slow
 def test_only_an_item_s_own_references_are_shown(client: Client, photos: tuple[Path, Path]) -> None:
     grey = scene()
     save(photos[0].parent / "coloured.png", rgb_of(grey, *tinted(grey)))

@@ -35,7 +35,14 @@ MILLIONS = {
 COLOURS = {None: 2, "gamut260": GAMUT_BINS, "zhang313": ZHANG_BINS}
 
 
-@pytest.fixture(scope="module", params=list(ARCHITECTURES))
+# Of these kinds: with evidence, with a latent, with bins. The others are larger or like them.
+SLOW = ("coherent-small", "unet-vae-4", "resnet18-bins")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*SLOW, *(pytest.param(name, marks=pytest.mark.nightly) for name in ARCHITECTURES if name not in SLOW)],
+)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -145,6 +152,7 @@ def test_the_colours_of_the_gamut_are_as_many_as_the_logits() -> None:
     assert len(AbBins()) == GAMUT_BINS
 
 
+@pytest.mark.nightly
 def test_a_generator_that_draws_a_latent_says_how_far_it_is_from_the_prior() -> None:
     torch.manual_seed(7)
     model = ARCHITECTURES["unet-vae"].build()

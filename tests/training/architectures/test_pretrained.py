@@ -73,6 +73,7 @@ def test_every_place_of_every_colour_counts_and_the_encoder_normalises_as_it_did
     assert not critic.encoder.training
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("encoder_learning_rate", [0.0, 1e-4])
 def test_the_discriminator_learns_alone_at_first_then_both(
     encoder_learning_rate: float, backbone: Path, photo_cache: Path, tmp_path: Path

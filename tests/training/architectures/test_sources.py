@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 

@@ -238,8 +238,11 @@ def _planes(
     photometric = int(page.photometric)
     if photometric == PALETTE:
         table = np.moveaxis(np.asarray(page.colormap), 0, -1)
+        indices = pixels[..., 0].astype(np.uint8)
+        if indices.max() >= len(table):
+            raise damaged(path, f"holds {len(table)} colours in its palette and refers to others")
         # Writers scale 8 bits by 256 or by 257, and some not at all.
-        rgb = (table >> 8 if table.max() > 255 else table).astype(np.uint8)[pixels[..., 0].astype(np.uint8)]
+        rgb = (table >> 8 if table.max() > 255 else table).astype(np.uint8)[indices]
         notes.append(Note(NoteKind.CONVERTED, "palette became full 8-bit samples"))
         return luma_of_rgb(rgb), None, small_chroma(rgb), tuple(notes)
     if bits < 8:
