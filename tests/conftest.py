@@ -45,7 +45,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spread the cases of a test over the tiers as its marker "few" says.
 
-    So many stay where the test is; twice as many fast ones become slow, and the others nightly. They are chosen by
+    So many stay where the test is; as many fast ones become slow, and the others nightly. They are chosen by
     chance, always the same ones: at regular distances they would often have a parameter in common.
     """
     cases = defaultdict[tuple[str, bool], list[pytest.Item]](list)
@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         Random(name).shuffle(found)
         for item in found[number:]:
             item.add_marker(pytest.mark.slow)
-        for item in found[number if is_slow else 3 * number :]:
+        for item in found[number if is_slow else 2 * number :]:
             item.add_marker(pytest.mark.nightly)
 
 

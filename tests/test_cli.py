@@ -449,8 +449,8 @@ def test_a_hangup_or_a_second_signal_ends_a_run_and_leaves_no_temporary_file(
     assert listing(tmp_path) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.few(1)
-@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_lets_a_film_without_segments_be_finished(
@@ -483,7 +483,7 @@ def test_a_card_is_shown_with_what_is_nested_on_lines_of_its_own(tmp_path: Path)
     assert "activations 1 value: see --json" in lines
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_models_are_evaluated_and_compared(model: Path, photos: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     options = ["--sets", photos, "--size", 64, "--engine", "onnxruntime", "--rivals"]
@@ -557,7 +557,7 @@ def test_a_package_of_the_same_name_by_others_is_refused(tmp_path: Path) -> None
     assert f"'pipeline' in {tmp_path} is not Autochrome's" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     with Path("/dev/full").open("w") as full:

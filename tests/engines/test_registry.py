@@ -145,7 +145,7 @@ def test_auto_passes_over_an_engine_that_fails_its_trial(tiny: Path, fault: str)
     assert reason
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_what_ships_answers_after_the_trial_as_the_reference_does(name: str) -> None:
     """A runtime may answer wrongly at every size, without a word, for the size that it saw first."""

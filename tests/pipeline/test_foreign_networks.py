@@ -53,6 +53,7 @@ def siggraph17(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(network, path, channels=(1, 2, 1), inputs=("l", "ab", "mask"))
 
 
+@pytest.mark.nightly
 def test_a_photograph_has_its_luma_and_says_whose_colours_it_has(ddcolor: Path, tmp_path: Path) -> None:
     source, said = save(tmp_path / "a.png", scene()), Said()
     options = Options(engine="onnxruntime", model=str(ddcolor))
@@ -67,6 +68,7 @@ def test_a_photograph_has_its_luma_and_says_whose_colours_it_has(ddcolor: Path, 
         assert part in introduced
 
 
+@pytest.mark.nightly
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("luma", "least", "most"),

@@ -141,6 +141,7 @@ def test_weights_of_another_architecture_to_start_from_are_refused(tmp_path: Pat
         check_weights(REGRESSION, ARCHITECTURES["unet-plain"], backbone=None, start_from=tmp_path / "net.onnx")
 
 
+@pytest.mark.nightly
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("config", "told"),
@@ -200,6 +201,7 @@ def _file(folder: Path) -> Path:
     return folder / "file"
 
 
+@pytest.mark.nightly
 def test_a_run_below_a_file_is_refused_before_a_photograph_is_touched(tmp_path: Path) -> None:
     photos = _photographs(tmp_path / "photos", range(1))
     run = _file(tmp_path) / "run"

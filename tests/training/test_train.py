@@ -75,6 +75,7 @@ def _assert_equal(first: object, second: object) -> None:
         assert first == second
 
 
+@pytest.mark.nightly
 def test_a_run_leaves_a_checkpoint_with_all_that_a_resume_needs(uninterrupted: dict[str, Any]) -> None:
     assert uninterrupted["step"] == CONFIG.steps
     assert uninterrupted["config"] == dataclasses.asdict(CONFIG)
@@ -170,6 +171,7 @@ def test_a_run_fixed_by_the_clock_keeps_its_steps_in_the_next_slice(photo_cache:
     assert state["step"] == state["plan"]["steps"] == steps
 
 
+@pytest.mark.nightly
 def test_a_run_can_be_brought_to_an_early_end(photo_cache: Path, tmp_path: Path) -> None:
     endless = dataclasses.replace(REGRESSION, steps=10**6, cooldown=1, evaluate_every=0, evaluate_photos=0)
     train(endless, photos=photo_cache, run=tmp_path, options=TrainOptions(minutes=0.0, tensorboard=False))
@@ -260,6 +262,7 @@ def test_an_evaluation_draws_the_held_out_photographs_beside_their_truth(run: Pa
     assert pixels.shape[1] > 3 * CONFIG.evaluate_photos * tile
 
 
+@pytest.mark.nightly
 def test_a_log_forgets_what_was_written_after_the_checkpoint(photo_cache: Path, tmp_path: Path) -> None:
     short = dataclasses.replace(CONFIG, evaluate_every=1)
     train(short, photos=photo_cache, run=tmp_path, options=TrainOptions(minutes=0.0, tensorboard=False))

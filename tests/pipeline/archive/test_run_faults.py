@@ -153,6 +153,7 @@ def night(source: Path, output: Path, model: Path) -> int:
     return done.returncode
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", ["photograph", "film"])
 def test_a_file_that_kills_the_process_is_done_last_and_alone_and_quarantined(
     tmp_path: Path, tiny: Path, kind: str
@@ -195,6 +196,7 @@ sys.exit(colorize_archive(*sys.argv[1:3], options, run_options=run_options, prog
 """
 
 
+@pytest.mark.nightly
 def test_a_long_film_that_gets_on_is_not_to_blame_for_the_deaths_of_its_runs(tmp_path: Path, tiny: Path) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     source.mkdir()

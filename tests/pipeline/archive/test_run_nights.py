@@ -160,6 +160,7 @@ def test_several_films_at_a_time_are_the_same_films(archive: Path, colorizer: Co
         assert (more.output / name).read_bytes() == (one.output / name).read_bytes()
 
 
+@pytest.mark.nightly
 def test_when_one_of_several_films_ends_the_run_the_others_stop(archive: Path, colorizer: Colorizer) -> None:
     long, longer = (archive / "segments" / name for name in ("long.mp4", "longer.mp4"))
     make_film(long, codec="libx264", times=range(1500))

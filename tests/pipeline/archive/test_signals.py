@@ -114,6 +114,7 @@ def go_on(source: Path, output: Path, model: Path) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.nightly
 @pytest.mark.few(1)
 @pytest.mark.parametrize(("number", "code"), STOPS)
 def test_told_once_the_run_finishes_the_segment_and_the_next_one_goes_on_after_it(
@@ -173,6 +174,7 @@ def test_told_twice_it_stops_at_once_and_leaves_nothing_half_made(tmp_path: Path
     assert go_on(source, output, tiny)["skipped"] == 3
 
 
+@pytest.mark.nightly
 def test_a_closed_terminal_ends_it_at_once(tmp_path: Path, tiny: Path) -> None:
     source, output = archive(tmp_path, still), tmp_path / "out"
     with at_work(source, output, tiny) as run:
@@ -183,6 +185,7 @@ def test_a_closed_terminal_ends_it_at_once(tmp_path: Path, tiny: Path) -> None:
     assert states(output)["long.mkv"] is State.WAITING
 
 
+@pytest.mark.nightly
 def test_a_signal_while_the_tree_is_walked_begins_nothing(tmp_path: Path, tiny: Path) -> None:
     source, output = tmp_path / "scans", tmp_path / "out"
     for number in range(2000):

@@ -90,6 +90,7 @@ def processes() -> list[int]:
     return found
 
 
+@pytest.mark.nightly
 def test_processes_make_what_threads_make_and_tell_the_same(world: World, tmp_path: Path) -> None:
     heard = Listener()
     result = world.run(tmp_path / "out", progress=heard)
@@ -133,6 +134,7 @@ def test_workers_stop_when_time_is_up_and_the_next_run_does_the_rest(world: Worl
     check_finished(output, world.undisturbed)
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
 def test_workers_that_are_killed_are_replaced_and_their_work_is_done_again(world: World, tmp_path: Path) -> None:
     def kill() -> None:
@@ -215,6 +217,7 @@ def test_a_worker_that_finds_another_card_of_the_network_colours_nothing(world: 
     assert again.photos + again.films == len(states(tmp_path / "out")), "what was done is done again"
 
 
+@pytest.mark.nightly
 def test_a_stop_reaches_the_workers_and_the_next_run_goes_on(world: World, tmp_path: Path) -> None:
     stop = StopRequest()
     result = world.run(tmp_path / "out", progress=Acting(3, stop.make), stop=stop)

@@ -124,8 +124,8 @@ def log_odds(luma: F32, chroma: F32) -> float:
     return log_odds_with_edges(evidence(luma, *chroma).log_odds, edges)
 
 
+@pytest.mark.nightly
 @pytest.mark.few(1)
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "tone"), [("sepia", SourceTone.TINTED), ("cyanotype", SourceTone.COLOUR)])
 def test_a_brown_picture_by_a_camera_may_be_a_print_sooner_than_a_blue_one(name: str, tone: SourceTone) -> None:
     luma, cb, cr = small(toned(scene(), TINTS[name]))

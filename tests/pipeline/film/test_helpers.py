@@ -117,6 +117,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(tmp_path_factory.mktemp("case"))
 
 
+@pytest.mark.nightly
 def test_a_film_with_help_is_the_film_that_one_makes_and_no_segment_is_made_twice(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
     with case.process(OWNER, output, pause=5) as owner, case.process(HELPER, output) as helper:
@@ -128,6 +129,7 @@ def test_a_film_with_help_is_the_film_that_one_makes_and_no_segment_is_made_twic
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
 
 
+@pytest.mark.nightly
 def test_what_a_helper_was_killed_with_is_done_by_the_owner(case: Case, tmp_path: Path) -> None:
     output = tmp_path / "film.mkv"
     with case.process(OWNER, output, pause=5) as owner:
@@ -171,6 +173,7 @@ def test_segments_by_one_who_found_other_cuts_are_done_again(case: Case, tmp_pat
     assert output.read_bytes() == case.alone
 
 
+@pytest.mark.nightly
 @pytest.mark.few(1)
 @pytest.mark.parametrize("other", [{"temperature": 0.5, "seed": 1}, {"temperature": 0.4}], ids=["weights", "card"])
 def test_one_who_would_do_it_otherwise_does_not_help(case: Case, tmp_path: Path, other: dict[str, Any]) -> None:

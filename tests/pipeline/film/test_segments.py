@@ -191,7 +191,7 @@ def returning(number: int) -> np.ndarray:
     return shots(number % (2 * SHOT) // SHOT * SHOT + number // (2 * SHOT) * 2 + number % SHOT // 4)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_hints_come_out_the_same_after_an_interruption(tmp_path: Path) -> None:
     """They are of a frame of the first part, which the run that resumes does not colour again, and of the last."""
     film = make_film(
@@ -214,7 +214,7 @@ def test_hints_come_out_the_same_after_an_interruption(tmp_path: Path) -> None:
     assert died.read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_is_remembered_of_scenes_survives_a_kill(tmp_path: Path) -> None:
     """The network tells its evidence, the second half of the film rests on the first, and the run is killed twice."""
     model = write_two_model(tmp_path, temperature=0.5)

@@ -261,8 +261,8 @@ def with_late_subtitles(film: Path, path: Path, codec: str) -> Path:
     return path
 
 
+@pytest.mark.nightly
 @pytest.mark.few(1)
-@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "codec"), [(".vob", "dvdsub"), (".ts", "dvbsub")])
 def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec: str) -> None:
     plain = make_film(tmp_path / f"plain{suffix}", codec="mpeg2video", times=range(125), **HEAVY)

@@ -112,8 +112,8 @@ def test_click_choose_save_and_the_next_run_makes_it_so(archive: Path, two: Path
     assert again(archive, two, opened) == 0
 
 
+@pytest.mark.nightly
 @needs_browser
-@pytest.mark.slow
 def test_the_result_can_be_made_now_and_the_ledger_knows_of_it(archive: Path, two: Path, opened: Colorizer) -> None:
     result = archive / "album" / "one.png"
     before = result.read_bytes()
@@ -132,8 +132,8 @@ def test_the_result_can_be_made_now_and_the_ledger_knows_of_it(archive: Path, tw
     assert again(archive, two, opened) == 0
 
 
+@pytest.mark.nightly
 @needs_browser
-@pytest.mark.slow
 def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
     with looked_at(two, archive) as (page, address), browsing() as other:
         show(other, address)
@@ -158,8 +158,8 @@ def test_two_browsers_do_not_undo_each_other(archive: Path, two: Path) -> None:
         assert other.run("document.querySelector('#accept').getAttribute('aria-pressed')") == "true"
 
 
+@pytest.mark.nightly
 @needs_browser
-@pytest.mark.slow
 def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colorizer, tmp_path: Path) -> None:
     grey = scene()
     reference = save(tmp_path / "coloured.png", rgb_of(grey, *tinted(grey)))
@@ -190,8 +190,8 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
     assert (archive / "album" / "one.png").read_bytes() != plain
 
 
+@pytest.mark.nightly
 @needs_browser
-@pytest.mark.slow
 def test_without_the_token_a_browser_sees_what_to_do(archive: Path, two: Path) -> None:
     with looked_at(two, archive) as (_, address), browsing() as stranger:
         stranger.go(f"http://{urlsplit(address).netloc}/")
@@ -338,8 +338,8 @@ def test_what_is_no_archive_and_lost_originals_are_clear_errors(archive: Path, t
         assert ledger.runs()[-1].options["source"] == str(tmp_path / "scans")
 
 
+@pytest.mark.nightly
 @needs_browser
-@pytest.mark.slow
 def test_a_film_s_shots_are_a_strip_and_a_hint_holds_its_time(tmp_path: Path, two: Path, opened: Colorizer) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()

@@ -343,7 +343,7 @@ def ended(client: Client, which: str) -> dict[str, Any]:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_film_is_coloured_behind_the_page(tmp_path: Path, tiny: Path) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(24))
     make_film(tmp_path / "long.mp4", codec="libx264", times=range(1500))
