@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Generic, TypeVar
 
 import av
 import av.filter
@@ -13,6 +14,8 @@ from pipeline.media.frame_flags import BOTTOM_FIRST, TOP_FIRST
 from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
 from pipeline.media.probe import FilmInfo
+
+Time = TypeVar("Time")
 
 _PARITIES = {**dict.fromkeys(TOP_FIRST, "tff"), **dict.fromkeys(BOTTOM_FIRST, "bff")}
 
@@ -25,30 +28,19 @@ class Deinterlacer:
     """
 
     def __init__(self, info: FilmInfo, target: PixelFormat) -> None:
-        self._info, self._target = info, target
-        self._times: deque[Timestamp] = deque()
-        self._graph: av.filter.Graph | None = None
+        self._target = target
+        self._filter: _Filter[Timestamp] = _Filter(info)
 
     def push(self, frame: Frame) -> list[Frame]:
         """Take ownership of the next frame; return those that are ready, in order: the filter looks ahead."""
-        if self._graph is None:
-            self._graph = _graph(self._info, self._target.name, are_marked=frame.is_interlaced)
-        self._times.append(frame.timestamp)
-        self._graph.push(frame.unpainted)
-        return self._ready(self._graph)
+        return self._framed(self._filter.push(frame.unpainted, frame.timestamp))
 
     def rest(self) -> list[Frame]:
         """Return the remaining frames after the last has been pushed."""
-        if self._graph is None:
-            return []
-        self._graph.push(None)
-        return self._ready(self._graph)
+        return self._framed(self._filter.rest())
 
-    def _ready(self, graph: av.filter.Graph) -> list[Frame]:
-        return [
-            Frame(picture, self._times.popleft(), source=self._target, target=self._target)
-            for picture in _pulled(graph)
-        ]
+    def _framed(self, made: Iterable[tuple[av.VideoFrame, Timestamp]]) -> list[Frame]:
+        return [Frame(picture, time, source=self._target, target=self._target) for picture, time in made]
 
 
 def whole_pictures(info: FilmInfo, pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
@@ -56,34 +48,54 @@ def whole_pictures(info: FilmInfo, pictures: Iterable[av.VideoFrame]) -> Iterato
     if not info.is_interlaced:
         yield from pictures
         return
-    graph: av.filter.Graph | None = None
-    times: deque[int | None] = deque()
-    for picture in chain(pictures, (None,)):
-        if picture is not None:
-            graph = graph or _graph(info, picture.format.name, are_marked=picture.interlaced_frame)
-            times.append(picture.pts)
-        if graph is not None:
-            graph.push(picture)
-            for made in _pulled(graph):
-                made.pts, made.time_base = times.popleft(), info.time_base
-                yield made
+    fields: _Filter[int | None] = _Filter(info)
+    for one in chain(pictures, (None,)):
+        for picture, time in fields.rest() if one is None else fields.push(one, one.pts):
+            picture.pts, picture.time_base = time, info.time_base
+            yield picture
 
 
-def _pulled(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
-    while True:
-        try:
-            picture = graph.pull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        assert isinstance(picture, av.VideoFrame)
-        yield picture
+class _Filter(Generic[Time]):
+    """FFmpeg's bwdif for a film: pictures go in with a time of any kind, and come out with it, one for one."""
+
+    def __init__(self, info: FilmInfo) -> None:
+        self._info = info
+        self._times: deque[Time] = deque()
+        self._graph: av.filter.Graph | None = None
+
+    def push(self, picture: av.VideoFrame, time: Time) -> list[tuple[av.VideoFrame, Time]]:
+        """Take the next picture; return those that are ready, in order."""
+        if self._graph is None:
+            self._graph = _graph(self._info, picture)
+        self._times.append(time)
+        self._graph.push(picture)
+        return self._ready(self._graph)
+
+    def rest(self) -> list[tuple[av.VideoFrame, Time]]:
+        """Return the remaining pictures after the last has been pushed."""
+        if self._graph is None:
+            return []
+        self._graph.push(None)
+        return self._ready(self._graph)
+
+    def _ready(self, graph: av.filter.Graph) -> list[tuple[av.VideoFrame, Time]]:
+        made: list[tuple[av.VideoFrame, Time]] = []
+        while True:
+            try:
+                picture = graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return made
+            assert isinstance(picture, av.VideoFrame)
+            made.append((picture, self._times.popleft()))
 
 
-def _graph(info: FilmInfo, pixel_format: str, *, are_marked: bool) -> av.filter.Graph:
-    which, parity = ("interlaced", "auto") if are_marked else ("all", _PARITIES.get(info.field_order, "auto"))
+def _graph(info: FilmInfo, first: av.VideoFrame) -> av.filter.Graph:
+    which, parity = (
+        ("interlaced", "auto") if first.interlaced_frame else ("all", _PARITIES.get(info.field_order, "auto"))
+    )
     graph = av.filter.Graph()
     source = graph.add_buffer(
-        width=info.width, height=info.height, format=av.VideoFormat(pixel_format), time_base=info.time_base
+        width=info.width, height=info.height, format=av.VideoFormat(first.format.name), time_base=info.time_base
     )
     graph.link_nodes(
         source, graph.add("bwdif", mode="send_frame", deint=which, parity=parity), graph.add("buffersink")
