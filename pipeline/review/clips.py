@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
-
-from starlette.concurrency import run_in_threadpool
 
 from pipeline.errors import UsageError
 from pipeline.interruption import StopRequest
 from pipeline.progress import Progress
 from pipeline.review.catalogue import Item
-from pipeline.review.rendering import Rendering, RenderState
+from pipeline.review.rendering import Rendering, RenderingQueue, RenderState
 
 _KEPT = 8
 
 Make = Callable[[Path, Progress, StopRequest], Path]
 """Writes a clip to a path and returns that path; raises `Cancelled` when it is stopped."""
-
-
-@dataclass(eq=False)
-class _Clip:
-    rendering: Rendering = field(default_factory=lambda: Rendering(advice=""))
-    task: asyncio.Task[None] | None = None
 
 
 class Clips:
@@ -39,23 +29,20 @@ class Clips:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._clips: OrderedDict[int, _Clip] = OrderedDict()
+        self._clips: dict[int, Rendering] = {}
         self._numbers = count(1)
-        self._turn = asyncio.Lock()
+        self._queue = RenderingQueue()
 
     def begin(self, item: Item, make: Make) -> int:
         """Have a clip of ``item`` made and return its number. Raises `UsageError` if too many are not finished."""
         self._make_room()
-        number, clip = next(self._numbers), _Clip()
-        output = self._folder / f"{number}.mp4"
-        carried_out = clip.rendering.begun(item, lambda progress, stop: make(output, progress, stop))
-        clip.task = asyncio.create_task(self._carry_out(carried_out))
-        self._clips[number] = clip
+        number = next(self._numbers)
+        self._clips[number] = self._queue.begin(item, partial(make, self._folder / f"{number}.mp4"))
         return number
 
     def state(self, number: int) -> RenderState:
         """Return the progress of a clip."""
-        state = self._clips[number].rendering.state
+        state = self._clips[number].state
         assert state is not None
         return state
 
@@ -68,17 +55,11 @@ class Clips:
 
     def stop(self, number: int) -> None:
         """Stop the making of a clip after the current frame, or at once if it waits."""
-        self._clips[number].rendering.stop()
+        self._clips[number].stop()
 
     async def end(self) -> None:
         """Stop everything and wait until it has stopped."""
-        for clip in self._clips.values():
-            clip.rendering.stop()
-        await asyncio.gather(*(clip.task for clip in self._clips.values() if clip.task is not None))
-
-    async def _carry_out(self, carried_out: Callable[[], None]) -> None:
-        async with self._turn:
-            await run_in_threadpool(carried_out)
+        await self._queue.end()
 
     def _make_room(self) -> None:
         if len(self._clips) < _KEPT:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
 
 from pipeline.errors import UsageError
 from pipeline.interruption import Cancelled, StopRequest
@@ -94,6 +97,33 @@ class Rendering:
     def _change(self, **changes: object) -> None:
         assert self._state is not None, "something was begun"
         self._state = replace(self._state, **changes)  # type: ignore[arg-type]
+
+
+class RenderingQueue:
+    """Renderings that are carried out one at a time, in the order in which they are begun; for one event loop."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        # Referenced here so that the tasks are not garbage-collected.
+        self._under_way: dict[Rendering, asyncio.Task[None]] = {}
+
+    def begin(self, item: Item, work: Work) -> Rendering:
+        """Have ``work`` on ``item`` carried out when all before it is over."""
+        rendering = Rendering(advice="")
+        task = asyncio.create_task(self._carry_out(rendering.begun(item, work)))
+        self._under_way[rendering] = task
+        task.add_done_callback(lambda _: self._under_way.pop(rendering))
+        return rendering
+
+    async def end(self) -> None:
+        """Stop everything and wait until it has stopped."""
+        for rendering in self._under_way:
+            rendering.stop()
+        await asyncio.gather(*self._under_way.values())
+
+    async def _carry_out(self, carried_out: Callable[[], None]) -> None:
+        async with self._turn:
+            await run_in_threadpool(carried_out)
 
 
 class _Watching(Silent):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -34,7 +34,7 @@ from pipeline.progress import Progress
 from pipeline.review.catalogue import FILM, Catalogue, Item
 from pipeline.review.clips import Clips
 from pipeline.review.local import Json, page_file
-from pipeline.review.rendering import Rendering
+from pipeline.review.rendering import Rendering, RenderingQueue
 from pipeline.review.studio import Place, Studio
 
 _MOST_ITEMS = 200
@@ -91,17 +91,15 @@ class _Pages:
         self._rendering = Rendering(advice="Wait for it, or leave this one to the next run.")
         # Referenced here so that the task is not garbage-collected.
         self._under_way: asyncio.Task[None] | None = None
-        self._searches: dict[str, tuple[Rendering, asyncio.Task[None]]] = {}
-        self._search_turn = asyncio.Lock()
+        self._searches: dict[str, Rendering] = {}
+        self._searching = RenderingQueue()
         # Only one request at a time may read, change and write a correction.
         self._turn = threading.Lock()
 
     async def end(self) -> None:
         """Stop current work, and wait until it has stopped, except for films that are being coloured."""
         self._rendering.stop()
-        for search, _ in self._searches.values():
-            search.stop()
-        await asyncio.gather(self._clips.end(), *(task for _, task in self._searches.values()))
+        await asyncio.gather(self._clips.end(), self._searching.end())
 
     async def items(self, request: Request) -> Response:
         offset, limit = (int(request.query_params.get(name, usual)) for name, usual in (("offset", 0), ("limit", 60)))
@@ -138,17 +136,11 @@ class _Pages:
         """Tell the shots of a film; search for them first if they are not known, and tell how far that is."""
         item = self._named(request)
         if item.name not in self._searches and not self._catalogue.are_shots_known(item.name):
-            search = Rendering(advice="")
-            carried_out = search.begun(item, partial(self._searched, item))
-            self._searches[item.name] = search, asyncio.create_task(self._in_turn(carried_out))
-        state = self._searches[item.name][0].state if item.name in self._searches else None
+            self._searches[item.name] = self._searching.begin(item, partial(self._searched, item))
+        state = self._searches[item.name].state if item.name in self._searches else None
         found = {} if self._catalogue.are_shots_known(item.name) else {"search": to_json(state)}
         shots = await run_in_threadpool(self._shots, self._named(request))
         return Json({"shots": to_json(shots.shots if shots else ()), **found})
-
-    async def _in_turn(self, carried_out: Callable[[], None]) -> None:
-        async with self._search_turn:
-            await run_in_threadpool(carried_out)
 
     def _searched(self, item: Item, progress: Progress, stop: StopRequest) -> Path:
         self._catalogue.find_shots(item.name, progress, stop)
