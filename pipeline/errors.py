@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from engines.errors import AutochromeError, EngineError, MissingDependencyError, WeightsError
 
 __all__ = [
@@ -12,6 +16,7 @@ __all__ = [
     "LockedError",
     "MissingDependencyError",
     "OutputError",
+    "Renamed",
     "UnreadableError",
     "UnsupportedError",
     "UsageError",
@@ -59,3 +64,22 @@ class LockedError(AutochromeError):
     """Another run is working on the same output folder."""
 
     exit_code = 75
+
+
+class Renamed:
+    """Changes texts to name the user's ``file`` instead of the ``temporary`` one, whose name means nothing to users."""
+
+    def __init__(self, temporary: Path, file: Path | str) -> None:
+        self._temporary, self._file = str(temporary), str(file)
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` with the name of the user's file."""
+        return text.replace(self._temporary, self._file)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Change the texts of errors raised in the block."""
+        try:
+            yield
+        except AutochromeError as error:
+            raise type(error)(self(str(error)), advice=self(error.advice)) from error

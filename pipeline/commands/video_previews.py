@@ -12,7 +12,7 @@ from pipeline.commands.exits import Answer, Reporting, markup
 from pipeline.commands.targets import correction_of, existing, targets
 from pipeline.commands.values import SHOTS
 from pipeline.documents import to_json
-from pipeline.errors import UsageError
+from pipeline.errors import Renamed, UsageError
 from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
@@ -22,7 +22,6 @@ from pipeline.publish import PARTIAL_PREFIX
 from pipeline.wording import count
 
 if TYPE_CHECKING:
-    from pipeline.film.excerpt import Renamed
     from pipeline.film.reference_frames import FilmReferences
 
 
@@ -130,7 +129,7 @@ def _part(
 ) -> tuple[object, str]:
     from pipeline.color.colorizer import open_colorizer
     from pipeline.film.comparison import write_comparisons
-    from pipeline.film.excerpt import Renamed, excerpt, frame_number, moved
+    from pipeline.film.excerpt import excerpt, frame_number, moved
     from pipeline.film.job import colorize_video
     from pipeline.film.stated_frames import hints_elsewhere
     from pipeline.media.probe import Probes

@@ -13,8 +13,8 @@ from typing import Any
 import av
 
 from pipeline.color.colorizer import Colorizer
-from pipeline.errors import OutputError, UsageError
-from pipeline.film.excerpt import Renamed, frame_number, moved
+from pipeline.errors import OutputError, Renamed, UsageError
+from pipeline.film.excerpt import frame_number, moved
 from pipeline.film.frames import upright_size
 from pipeline.film.job import colorize_video
 from pipeline.film.reference_frames import FilmReferences

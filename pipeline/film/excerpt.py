@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import av
 
-from pipeline.errors import AutochromeError, InputError, UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.media.containers import open_container, said
 from pipeline.media.packet_scan import surveyed
 from pipeline.media.probe import open_film
@@ -96,25 +95,6 @@ def moved(options: Options, start: Fraction, end: Fraction, *, lacking: float = 
     inside = float(end - start) - lacking
     hints = tuple(replace(hint, time=time) for hint, time in times if 0 <= time < inside)
     return replace(options, hints=hints, reference=None)
-
-
-class Renamed:
-    """Changes texts to name ``film`` instead of the ``part`` cut from it, whose name means nothing to users."""
-
-    def __init__(self, part: Path, film: Path) -> None:
-        self._part, self._film = str(part), str(film)
-
-    def __call__(self, text: str) -> str:
-        """Return ``text`` with the name of the film."""
-        return text.replace(self._part, self._film)
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Change the texts of errors raised in the block."""
-        try:
-            yield
-        except AutochromeError as error:
-            raise type(error)(self(str(error)), advice=self(error.advice)) from error
 
 
 def _copied(

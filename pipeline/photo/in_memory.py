@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, given_or_opened
-from pipeline.errors import AutochromeError, InputError, UsageError
+from pipeline.errors import InputError, Renamed, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import OWN_SYSTEM, AiColour, Page, StillFormat
 from pipeline.media.stills.arrays import still_of
@@ -153,13 +153,8 @@ def _encoded(data: bytes, options: Options, opening: _Opening, progress: Progres
         source = Path(folder) / f"picture{found.suffixes[0]}"
         output = Path(folder) / f"coloured{found.result.suffixes[0]}"
         source.write_bytes(data)
-        try:
+        with Renamed(source, _NAME).errors():
             result = colorize_photo(source, output, options, colorizer=colorizer)
-        except AutochromeError as error:
-            # The caller does not know the temporary file.
-            error.args = (str(error).replace(str(source), _NAME),)
-            error.advice = error.advice.replace(str(source), _NAME)
-            raise
         _tell(progress, result.notes)
         return result.output.read_bytes()
 

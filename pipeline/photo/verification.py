@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import InputError, VerificationError
+from pipeline.errors import InputError, Renamed, VerificationError
 from pipeline.media.stills import Page, PageCheck, Still, verify_still
 from pipeline.results import LumaCheck, Proof, Verification
 
@@ -18,12 +18,10 @@ def verify_pages(path: Path, pages: Sequence[Page]) -> Verification:
     started = time.monotonic()
     name = pages[0].still.path
     try:
-        checks = verify_still(path, pages)
-    except VerificationError as error:
-        # The user does not know the temporary file.
-        raise VerificationError(str(error).replace(str(path), str(name)), advice=error.advice) from error
+        with Renamed(path, name).errors():
+            checks = verify_still(path, pages)
     except InputError as error:
-        said = str(error).removeprefix(f"{path}: ")
+        said = str(error).removeprefix(f"{name}: ")
         raise VerificationError(
             f"{name}: the finished result failed verification: {said}",
             advice="It was not given its name. Run it again; if it fails again, test memory and disk, and report it.",
