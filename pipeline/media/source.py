@@ -6,11 +6,11 @@ import ctypes
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache, partial
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import av
 import av.container
@@ -79,6 +79,19 @@ class _SourceFile:
 
     def close(self) -> None:
         self._file.close()
+
+    @contextmanager
+    def lent(self) -> Iterator[BinaryIO]:
+        """Lend the file, at its start, to another reader; afterwards, FFmpeg finds it where it left it."""
+        place, reader = self._file.tell(), BufferedReader(self._file)
+        try:
+            reader.seek(0)
+            yield reader
+        except OSError as error:
+            raise unreadable(self._path, error) from error
+        finally:
+            reader.detach()
+            self._file.seek(place)
 
     def check(self) -> None:
         """Raise, once, the exception kept while FFmpeg read: `UnreadableError`, or that of a signal."""
@@ -150,6 +163,15 @@ def _picture_file(name: str, *_: object) -> BytesIO:
         raise unreadable(path, error) from error
 
 
+def lent_file(container: av.container.InputContainer) -> AbstractContextManager[BinaryIO]:
+    """Lend the open file from which FFmpeg reads ``container``, at its start; numbered pictures have none.
+
+    FFmpeg must not read in the meantime. Raises `UnreadableError` if the disk fails.
+    """
+    file: _SourceFile = container.file.file
+    return file.lent()
+
+
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
     """Return an iterator over the packets of ``streams``, by default of all, each stream ended by an empty one.
 
@@ -211,11 +233,6 @@ def without_discard(packet: AnyPacket) -> AnyPacket:
 def bound_pixels(stream: av.VideoStream) -> None:
     """Make the decoder of ``stream`` refuse pictures above `MAX_PIXELS` before it allocates them."""
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-
-
-def samples_end(container: av.container.InputContainer) -> int:
-    """Return where in the file the last packet ends of those that FFmpeg lists; it lists all of an MP4 on opening."""
-    return max((entry.pos + entry.size for stream in container.streams for entry in stream.index_entries), default=0)
 
 
 def describe_streams(container: av.container.InputContainer) -> Mapping[int, str]:
