@@ -92,7 +92,8 @@ def _colorize_photo(
 def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) -> Answer:
     from pipeline.callbacks import guarded
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.photo.job import colorize_photo, colorize_photos
+    from pipeline.photo.job import colorize_photos
+    from pipeline.photo.one import colorize_photo
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 
