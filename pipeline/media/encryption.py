@@ -9,7 +9,7 @@ from pathlib import Path
 import av.container
 import numpy as np
 
-from pipeline.media.source import lent_file
+from pipeline.media.source import shared_file
 
 _LOOK = 4 << 20
 # Advanced Systems Format, 3.14 and 3.15: objects that describe the licence of protected content.
@@ -36,7 +36,7 @@ def is_scrambled(container: av.container.InputContainer) -> bool:
     name = container.format.name
     if name not in ("asf", "mpegts", "mpeg"):
         return False
-    with lent_file(container) as file:
+    with shared_file(container) as file:
         head = file.read(_LOOK)
     if name == "asf":
         return any(mark in head for mark in _ASF_PROTECTION)

@@ -81,7 +81,7 @@ class _SourceFile:
         self._file.close()
 
     @contextmanager
-    def lent(self) -> Iterator[BinaryIO]:
+    def shared(self) -> Iterator[BinaryIO]:
         """Lend the file, at its start, to another reader; afterwards, FFmpeg finds it where it left it."""
         place, reader = self._file.tell(), BufferedReader(self._file)
         try:
@@ -163,13 +163,13 @@ def _picture_file(name: str, *_: object) -> BytesIO:
         raise unreadable(path, error) from error
 
 
-def lent_file(container: av.container.InputContainer) -> AbstractContextManager[BinaryIO]:
+def shared_file(container: av.container.InputContainer) -> AbstractContextManager[BinaryIO]:
     """Lend the open file from which FFmpeg reads ``container``, at its start; numbered pictures have none.
 
     FFmpeg must not read in the meantime. Raises `UnreadableError` if the disk fails.
     """
     file: _SourceFile = container.file.file
-    return file.lent()
+    return file.shared()
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:

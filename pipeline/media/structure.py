@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 import av.container
 import numpy as np
 
-from pipeline.media.source import lent_file
+from pipeline.media.source import shared_file
 from pipeline.wording import count
 
 _BLOCK = 1 << 20
@@ -34,7 +34,7 @@ def find_break(container: av.container.InputContainer) -> str | None:
     name = container.format.name
     if _walk_of(name) is None:
         return None
-    with lent_file(container) as file:
+    with shared_file(container) as file:
         return break_in(file, name, samples_end=_samples_end(container))
 
 

@@ -8,7 +8,7 @@ import struct
 
 import av.container
 
-from pipeline.media.source import lent_file
+from pipeline.media.source import shared_file
 from pipeline.media.structure import boxes
 
 _LARGEST_HEADER = 64 << 20
@@ -24,7 +24,7 @@ def timecode_numbers(container: av.container.InputContainer) -> int | None:
     """
     if "mov" not in container.format.name or all("timecode" not in stream.metadata for stream in container.streams):
         return None
-    with lent_file(container) as file:
+    with shared_file(container) as file:
         for place, name, _, end in boxes(file, 0, file.seek(0, os.SEEK_END)):
             if name == b"moov" and end > place:
                 file.seek(place)
