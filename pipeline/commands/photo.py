@@ -38,7 +38,7 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("photo", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _colorize_photo(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help=_PHOTO, show_default=False)],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help=_PHOTO, readable=False, show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,

@@ -147,7 +147,9 @@ def colorize_photo(
     options = options or Options()
     require_untimed(options)
     if not (output is None or isinstance(output, AsGiven | str | PurePath)):
-        raise UsageError(f"output: is a {type(output).__name__}, not a path", advice="Give a path, None or nothing.")
+        raise UsageError(
+            f"output: is of type {type(output).__name__}, not a path", advice="Give a path, None or nothing."
+        )
     with guarded(progress or Silent(), StopRequest()) as told:
         if isinstance(source, str | PurePath):
             return _of_path(Path(source), output, options, correction, colorizer, told)
@@ -161,7 +163,7 @@ def colorize_photo(
         if hasattr(source, "read") and isinstance(data := source.read(), bytes):
             return BytesIO(_encoded(data, options, colorizer, told))
     raise UsageError(
-        f"{NAME}: is a {type(source).__name__}",
+        f"{NAME}: is of type {type(source).__name__}",
         advice="Give a path, an array, a Pillow image, bytes or a file open for reading bytes.",
     )
 

@@ -33,6 +33,10 @@ def by_another_spelling(source: Path) -> Path:
     return source.parent / "elsewhere" / ".." / source.name
 
 
+def by_a_folder_that_is_not_there(source: Path) -> Path:
+    return source.parent / "new" / ".." / source.name
+
+
 def by_a_link(source: Path) -> Path:
     alias = source.with_name(f"link{source.suffix}")
     alias.symlink_to(source)
@@ -51,7 +55,7 @@ def by_a_linked_folder(source: Path) -> Path:
     return folder / source.name
 
 
-ALIASES = [by_name, by_another_spelling, by_a_link, by_a_hard_link, by_a_linked_folder]
+ALIASES = [by_name, by_another_spelling, by_a_folder_that_is_not_there, by_a_link, by_a_hard_link, by_a_linked_folder]
 Alias = Callable[[Path], Path]
 
 
@@ -91,6 +95,7 @@ def test_a_photograph_never_becomes_its_own_result(photo: Path, alias: Alias, ov
     with pytest.raises(UsageError, match="is an original"):
         colorize_photo(photo, alias(photo), options)
     assert fingerprint(photo) == before
+    assert not (photo.parent / "new").exists()
 
 
 @pytest.mark.few(4)

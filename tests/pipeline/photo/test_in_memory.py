@@ -92,7 +92,7 @@ def test_an_array_of_another_kind_is_an_error_of_use(picture: np.ndarray, colori
 
 @pytest.mark.parametrize("picture", [StringIO("text"), bytearray(b"scan"), None])
 def test_an_object_of_another_kind_is_an_error_of_use(picture: Any, colorizer: Colorizer) -> None:
-    with pytest.raises(UsageError, match="picture in memory: is a") as caught:
+    with pytest.raises(UsageError, match="picture in memory: is of type") as caught:
         colorize_photo(picture, colorizer=colorizer)
     assert "an array, a Pillow image, bytes" in caught.value.advice
 
@@ -163,7 +163,7 @@ def test_a_picture_in_memory_has_no_correction_file(tmp_path: Path, colorizer: C
 
 @pytest.mark.parametrize("source", ["scan.jpg", scene()])
 def test_options_in_place_of_the_output_are_an_error_of_use(source: Any, colorizer: Colorizer) -> None:
-    with pytest.raises(UsageError, match="output: is a Options, not a path"):
+    with pytest.raises(UsageError, match="output: is of type Options, not a path"):
         colorize_photo(source, Options(), colorizer=colorizer)
 
 
