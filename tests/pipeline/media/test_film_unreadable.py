@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +16,7 @@ from pipeline.media.packet_scan import surveyed
 from pipeline.options import OnDamage, Options
 from pipeline.results import Failure
 from tests.films import Sound, make_film, write_pictures
-from tests.pipeline.media.failing_disk import Failing, fail_behind
+from tests.pipeline.media.failing_disk import fail_behind
 from tests.pipeline.media.interrupting import interrupt_again_and_again
 from tests.pipeline.media.rewriting import survey
 
@@ -66,16 +64,8 @@ def test_a_disk_that_fails_at_one_of_numbered_pictures_is_no_damage_of_it(
     good: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_pictures(tmp_path / "film", "%04d.png", codec="png", pixel_format="gray")
-    picture, real = folder / f"{number:04}.png", Path.open
-
-    def failing(path: Path, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
-        if path != picture:
-            return real(path, mode, buffering, *more, **named)
-        if good < 0:
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-        return Failing(path, good, errno.EIO)
-
-    monkeypatch.setattr(Path, "open", failing)
+    picture = folder / f"{number:04}.png"
+    fail_behind(picture, good, errno.EIO, monkeypatch)
     with pytest.raises(UnreadableError, match=rf"{picture.name}: cannot be read: {os.strerror(errno.EIO)}") as raised:
         survey(folder)
     assert Failure.of(folder, raised.value).unreadable
@@ -90,36 +80,16 @@ def test_a_disk_that_fails_in_any_pass_leaves_nothing_even_where_damage_is_conce
 ) -> None:
     sound = Sound(codec="mp2" if name.endswith("ts") else "aac", seconds=1.6)
     film = make_film(tmp_path / name, codec="libx264", times=range(40), grain=0.2, sounds=[sound])
-    fail_at_opening(opening, film, monkeypatch)
+    fail_behind(film, film.stat().st_size // 2, errno.EIO, monkeypatch, opening=opening)
     with pytest.raises(UnreadableError, match=os.strerror(errno.EIO)):
         colorize_video(film, tmp_path / "out.mkv", Options(on_damage=OnDamage.CONCEAL), colorizer=colorizer)
     assert list(tmp_path.iterdir()) == [film]
 
 
-def fail_at_opening(number: int, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the opening ``number`` of ``film`` by FFmpeg, and all later ones, meet a disk that fails in the middle."""
-    openings, real, middle = 0, Path.open, film.stat().st_size // 2
-
-    def failing(path: Path, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
-        nonlocal openings
-        if path == film and buffering == 0:
-            openings += 1
-            if openings >= number:
-                return Failing(path, middle, errno.EIO)
-        return real(path, mode, buffering, *more, **named)
-
-    monkeypatch.setattr(Path, "open", failing)
-
-
-def test_a_film_that_one_may_not_read_is_no_damaged_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, real = save(tmp_path / "film.mkv"), builtins.open
-
-    def refusing(self: Path, *rest: Any, **named: Any) -> Any:
-        if self == path:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return real(self, *rest, **named)
-
-    monkeypatch.setattr(Path, "open", refusing)
+@pytest.mark.usefixtures("bound_by_permissions")
+def test_a_film_that_one_may_not_read_is_no_damaged_film(tmp_path: Path) -> None:
+    path = save(tmp_path / "film.mkv")
+    path.chmod(0)
     with pytest.raises(UnreadableError, match="Permission denied") as raised, surveyed(path):
         pytest.fail("it was read")
     assert "permissions" in raised.value.advice
