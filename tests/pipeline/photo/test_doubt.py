@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import result_from_json, to_json
 from pipeline.options import Options, TreatAs
-from pipeline.photo.job import colorize_photo
+from pipeline.photo.one import colorize_photo
 from pipeline.results import Doubt, PhotoResult, SourceTone, Treatment
 from tests.photos import rgb_of, save, scene, sepia, tinted
 

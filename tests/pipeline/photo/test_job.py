@@ -18,7 +18,8 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.media.stills.registry import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, default_output, result_name
+from pipeline.photo.job import PhotoJob, colorize_photos, default_output, result_name
+from pipeline.photo.one import colorize_photo
 from pipeline.results import Failure, NoteKind, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import exif, rgb_of, save, save_jp2, save_tiff, save_with_metadata, scene, sepia, tinted

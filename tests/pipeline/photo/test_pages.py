@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.options import Options
-from pipeline.photo.job import colorize_photo
+from pipeline.photo.one import colorize_photo
 from pipeline.results import PhotoResult
 from tests.photos import rgb_of, scene, sepia, tinted
 
