@@ -26,8 +26,8 @@ def find_break(path: Path, container: str, *, samples_end: int = 0) -> str | Non
     """Return where and how the structure of the file breaks, or None if no break is found.
 
     ``container`` is FFmpeg's name of the demuxer. Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime
-    (ISO/IEC 14496-12), AVI (with OpenDML), IVF, MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC
-    13818-1); others are assumed complete. Transport streams are read to the end, of all others only the headers of the
+    (ISO/IEC 14496-12), AVI (with OpenDML), IVF, FLI and FLC, MXF (SMPTE ST 377-1), MPEG program and transport streams
+    (ISO/IEC 13818-1); others are assumed complete. Transport streams are read to the end, of all others only the headers of the
     parts. ``samples_end`` is where the last sample ends that the tables of an MP4 list, 0 if it is not known: if that
     is in the file, a last part that states more bytes than there are lacks nothing.
     Raises `UnreadableError` if the disk fails.
@@ -247,6 +247,24 @@ def _walk_ivf(file: BinaryIO, size: int) -> str | None:
     return None
 
 
+# FLI and FLC ---------------------------------------------------------------------------------------------------------
+
+_FLIC_HEAD = 128
+
+
+def _walk_flic(file: BinaryIO, size: int) -> str | None:
+    stated = int.from_bytes(_at(file, 0, 4), "little")
+    place = _FLIC_HEAD
+    while place < min(stated, size):
+        end = place + int.from_bytes(_at(file, place, 4), "little")
+        if end <= place:
+            return _broken(place)
+        if end > size:
+            return _cut(size, end)
+        place = end
+    return _cut(size, stated) if place < stated else None
+
+
 # MXF -----------------------------------------------------------------------------------------------------------------
 
 _LONGEST_RUN_IN = 1 << 16
@@ -341,6 +359,7 @@ _WALKS: Mapping[str, _Walk] = {
     "mov": _walk_mov,
     "avi": _walk_avi,
     "ivf": _walk_ivf,
+    "flic": _walk_flic,
     "mxf": _walk_mxf,
     "mpeg": _walk_program,
     "mpegts": _walk_transport,

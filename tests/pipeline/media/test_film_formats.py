@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
+from pipeline.media.structure import find_break
 from tests.films import Sound, luma_planes, make_film, moving_luma
 from tests.pipeline.media.rewriting import rewrite, survey
 
@@ -64,7 +65,18 @@ def test_an_animation_is_read_whatever_its_name(tmp_path: Path) -> None:
     result = rewrite(tmp_path / "film")
     found = luma_planes(result.output)
     assert len(found) == 5
-    assert all(np.abs(plane - moving_luma(n, width=64, height=48).astype(int)).mean() < 3 for n, plane in enumerate(found))
+    assert all(
+        np.abs(plane - moving_luma(n, width=64, height=48).astype(int)).mean() < 3 for n, plane in enumerate(found)
+    )
+
+
+def test_an_animation_that_is_cut_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+    film = animation(tmp_path / "a.fli", 5)
+    assert find_break(film, "flic") is None
+    whole = film.read_bytes()
+    for end in (1000, len(whole) // 2, len(whole) - 1, whole.rindex(b"\xfa\xf1") - 4):
+        film.write_bytes(whole[:end])
+        assert "cut off" in (find_break(film, "flic") or "")
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", "h264"), ("libx265", "hevc")])
