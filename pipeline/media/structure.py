@@ -27,9 +27,9 @@ def find_break(path: Path, container: str, *, samples_end: int = 0) -> str | Non
 
     ``container`` is FFmpeg's name of the demuxer. Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime
     (ISO/IEC 14496-12), AVI (with OpenDML), IVF, FLI and FLC, MXF (SMPTE ST 377-1), MPEG program and transport streams
-    (ISO/IEC 13818-1); others are assumed complete. Transport streams are read to the end, of all others only the headers of the
-    parts. ``samples_end`` is where the last sample ends that the tables of an MP4 list, 0 if it is not known: if that
-    is in the file, a last part that states more bytes than there are lacks nothing.
+    (ISO/IEC 13818-1); others are assumed complete. Transport streams are read to the end, of all others only the
+    headers of the parts. ``samples_end`` is where the last sample ends that the tables of an MP4 list, 0 if it is not
+    known: if that is in the file, a last part that states more bytes than there are lacks nothing.
     Raises `UnreadableError` if the disk fails.
     """
     walk = next((walk for name, walk in _WALKS.items() if name in container.split(",")), None)

@@ -188,7 +188,7 @@ def test_a_survey_reads_the_films_and_tells_what_they_lose_or_why_they_are_refus
         song.mux(voice.encode(frame))
     films = Counted()
     found = survey_archive(source, tmp_path / "out", options, progress=films)
-    assert films.read == 3
+    assert films.read == 2  # c.mkv is known for a sound file before any film is read
     ((film, notes),) = [(noted.source, noted.notes) for noted in found.film_notes]
     assert film == source / "a.avi"
     assert [note.text for note in notes] == ["the result is .mkv, not .avi"]
