@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.color.colorizer import Colorizer, given_or_opened
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.media.stills import OWN_SYSTEM, AiColour, Page
 from pipeline.media.stills.arrays import still_of
 from pipeline.options import Options
@@ -33,14 +33,20 @@ def coloured_array(
 def coloured_image(
     image: Image.Image, options: Options, colorizer: Colorizer | None, progress: Progress
 ) -> Image.Image:
-    """Return ``image`` as `colorize_photo` does. Raises `UsageError` for images of other modes."""
+    """Return ``image`` as `colorize_photo` does. Raises `UsageError` for other modes, `InputError` if it is damaged."""
     if image.mode not in _MODES:
         # Pillow has no 16-bit colour images.
         instead = "Give it as an array of uint16" if image.mode.startswith("I;16") else "Convert it"
         raise UsageError(
             f"{NAME}: is a Pillow image of mode {image.mode}, not {', '.join(_MODES)}", advice=f"{instead}."
         )
-    pixels = np.asarray(image)
+    try:
+        pixels = np.asarray(image)
+    except (OSError, SyntaxError) as error:
+        # Pillow decodes a file only now.
+        raise InputError(
+            f"{NAME}: cannot be decoded: {error}", advice="Copy its file again from its source or a backup."
+        ) from error
     made, profile = _coloured(pixels, options, colorizer, progress, profile=image.info.get("icc_profile"))
     if made is pixels:
         return image

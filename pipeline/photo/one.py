@@ -20,7 +20,7 @@ from pipeline.errors import OutputError, Renamed, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import output_suffix, still_format
 from pipeline.options import Options
-from pipeline.os_errors import advice_for
+from pipeline.os_errors import advice_for, unreadable
 from pipeline.photo.in_memory import NAME, coloured_array, coloured_image
 from pipeline.photo.job import PhotoJob, colorize_job, default_output, require_untimed
 from pipeline.progress import Progress, Silent
@@ -160,7 +160,7 @@ def colorize_photo(
             return coloured_image(source, options, colorizer, told)
         if isinstance(source, np.ndarray):
             return coloured_array(source, options, colorizer, told)
-        if hasattr(source, "read") and isinstance(data := source.read(), bytes):
+        if hasattr(source, "read") and isinstance(data := _content(source), bytes):
             return BytesIO(_encoded(data, options, colorizer, told))
     raise UsageError(
         f"{NAME}: is of type {type(source).__name__}",
@@ -192,6 +192,13 @@ def _check_stays_in_memory(output: Path | str | AsGiven | None, correction: Path
         )
     if correction is not None:
         raise UsageError(f"{NAME}: has no correction file ({correction})", advice="Give the source as a path.")
+
+
+def _content(file: IO[bytes]) -> bytes:
+    try:
+        return file.read()
+    except OSError as error:
+        raise unreadable(NAME, error) from error
 
 
 def _encoded(data: bytes, options: Options, colorizer: Colorizer | None, progress: Progress) -> bytes:

@@ -228,3 +228,17 @@ def test_errors_of_an_encoded_file_name_no_temporary_file(tmp_path: Path, colori
         colorize_photo(data[:-100], colorizer=colorizer)
     with pytest.raises(UsageError, match="CMYK"):
         colorize_photo(Image.new("CMYK", (8, 8)), colorizer=colorizer)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_pillow_image_of_a_damaged_file_is_an_unusable_input(
+    suffix: str, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    data = save(tmp_path / f"a{suffix}", scene()).read_bytes()
+    with pytest.raises(InputError, match="picture in memory: cannot be decoded: "):
+        colorize_photo(Image.open(BytesIO(data[: len(data) // 2])), colorizer=colorizer)
+
+
+def test_a_file_object_that_cannot_be_read_is_an_unusable_input(tmp_path: Path, colorizer: Colorizer) -> None:
+    with (tmp_path / "a.jpg").open("wb") as file, pytest.raises(InputError, match="picture in memory: cannot be read"):
+        colorize_photo(file, colorizer=colorizer)
