@@ -29,6 +29,7 @@ from pipeline.photo.picture import (
     Picture,
     adjusted_answer,
     calm_parts,
+    kept_part,
     prepare_picture,
     treatment_of,
 )
@@ -92,8 +93,9 @@ class ScreenPhoto:
         asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
         made, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
         upsampled = upsample(seen, made.ab, spec, hints=asked.hints, change=made.change).times(beside)
-        if picture.own_colour is not None and picture.still.chroma is not None:
-            upsampled = upsampled.keeping(picture.still.chroma, picture.own_colour)
+        kept = kept_part(picture, made)
+        if kept is not None and picture.still.chroma is not None:
+            upsampled = upsampled.keeping(picture.still.chroma, kept)
         return self._rgb(upsampled)
 
     def with_chroma(self, ab: F32, hints: Sequence[ColorHint]) -> Rgb:
