@@ -54,13 +54,13 @@ class Found:
     """Measures of results with a given number of colours: one number per photograph, per hint for `missed`.
 
     ``same_edges`` holds the spill without and with them over edges that count in both, ``missed`` (chroma given,
-    distance at the position, largest distance within the reach).
+    distance at the position, largest distance within the reach, share of pixels there that are exact).
     """
 
     distance: list[float] = field(default_factory=list)
     spill: list[float] = field(default_factory=list)
     same_edges: list[tuple[float, float]] = field(default_factory=list)
-    missed: list[tuple[float, float, float]] = field(default_factory=list)
+    missed: list[tuple[float, float, float, float]] = field(default_factory=list)
 
 
 def measure(photo: ScreenPhoto, truth: U8, found: Mapping[str, Found], *, seed: int) -> None:
@@ -113,8 +113,11 @@ def _hint(cells: U8, row: int, column: int) -> Hint:
     return Hint(x=(column + 0.5) / columns, y=(row + 0.5) / rows, color=f"#{red:02X}{green:02X}{blue:02X}")
 
 
-def missed(shown: U8, hints: Sequence[Hint]) -> Iterator[tuple[float, float, float]]:
-    """Yield for each of ``hints`` its chroma, and CIEDE2000 in ``shown``: at its position, and the most in reach."""
+def missed(shown: U8, hints: Sequence[Hint]) -> Iterator[tuple[float, float, float, float]]:
+    """Yield for each of ``hints`` its chroma, and CIEDE2000 in ``shown``: at its position, and the most in reach.
+
+    The fourth value is the share of pixels within reach for which it is below 2.
+    """
     height, width = shown.shape[:2]
     down, across = np.mgrid[:height, :width] + 0.5
     all_apart = [np.hypot(down - one.y * height, across - one.x * width) / min(height, width) for one in hints]
@@ -123,7 +126,8 @@ def missed(shown: U8, hints: Sequence[Hint]) -> Iterator[tuple[float, float, flo
         is_near = (apart <= max(hint.reach, float(apart.min()))) & (nearest == number)
         there = shown[is_near].reshape(1, -1, 3)
         far = ciede2000(rgb_to_lab(there), rgb_to_lab(_stated(there, hint.color)))[0]
-        yield math.hypot(*ab_of_hex(hint.color)), float(far[apart[is_near].argmin()]), float(far.max())
+        exact = float(np.mean(far < _SMALL))
+        yield math.hypot(*ab_of_hex(hint.color)), float(far[apart[is_near].argmin()]), float(far.max()), exact
 
 
 def _stated(shown: U8, color: str) -> U8:
@@ -142,7 +146,7 @@ def table(found: Mapping[str, Found]) -> str:
         "spill, %": [f"{100 * np.mean(one.spill):.2f}" for one in found.values()],
         "over the same edges, without": [f"{100 * np.mean(one.same_edges, axis=0)[0]:.2f}" for one in found.values()],
         "with": [f"{100 * np.mean(one.same_edges, axis=0)[1]:.2f}" for one in found.values()],
-        "missed at the place": [_quantile([at for _, at, _ in one.missed], 0.5) for one in found.values()],
+        "missed at the place": [_quantile([at for _, at, *_ in one.missed], 0.5) for one in found.values()],
     }
     return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
 
@@ -150,16 +154,18 @@ def table(found: Mapping[str, Found]) -> str:
 def missed_table(found: Mapping[str, Found]) -> str:
     """Return by how much given colours were missed, by their chroma, as a Markdown table."""
     lines = [
-        "| chroma stated | hints | at the place: median | 95 % | below 2 | within the reach: median | 95 % | below 2 |",
-        "|---|---|---|---|---|---|---|---|",
+        "| chroma stated | hints | at the place: median | 95 % | below 2 | within the reach, the largest: median "
+        "| 95 % | below 2 | pixels below 2 |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    every: npt.NDArray[np.float64] = np.array([row for one in found.values() for row in one.missed]).reshape(-1, 3)
+    every: npt.NDArray[np.float64] = np.array([row for one in found.values() for row in one.missed]).reshape(-1, 4)
     for low, high in pairwise(CHROMA):
         those = every[(every[:, 0] >= low) & (every[:, 0] < high), 1:]
         cells = [f"{low} to {high}", str(len(those))]
-        for far in those.T:
+        for far in those.T[:2]:
             below = f"{100 * np.mean(far < _SMALL):.0f} %" if len(far) else ""
             cells += [_quantile(far, 0.5), _quantile(far, 0.95), below]
+        cells.append(f"{100 * those[:, 2].mean():.1f} %" if len(those) else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -26,7 +26,8 @@ from benchmarks.speed import Timed
 from engines.machine import cpu_name, usable_cores
 from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+from pipeline.photo.job import PhotoJob, colorize_photos
+from pipeline.photo.one import colorize_photo
 from pipeline.process import prepare_process
 
 _WIDTH, _HEIGHT = 4000, 3000

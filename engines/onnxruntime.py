@@ -96,14 +96,14 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
     except failures() as error:
         # Others are skipped without an error, see below.
         if "Failed to load library" in str(error):
-            raise _unloadable(provider, f": {reason(error)}") from error
+            raise _absent(f"the libraries that {provider.device} needs do not load: {reason(error)}") from error
         raise EngineError(
             f"{NAME}: cannot open {model.weights.path} on {provider.device}: {reason(error)}",
             advice="Export the weights again, or use another --device.",
         ) from error
-    # ONNX Runtime skips a provider whose libraries do not load, and uses the CPU instead.
+    # ONNX Runtime skips a provider without its libraries or its device, and uses the CPU instead.
     if session.get_providers()[0] != provider.name:
-        raise _unloadable(provider)
+        raise _absent(f"{provider.device} does not start here: its device is missing, or libraries that it needs")
     inputs, outputs = ([one.name for one in side] for side in (session.get_inputs(), session.get_outputs()))
     require_ports(inputs, outputs, model.graph, model.weights)
     runtime = f"ONNX Runtime {onnxruntime.__version__}"
@@ -115,9 +115,9 @@ def _open(provider: Provider, model: Model, setup: Setup) -> OnnxRuntimeEngine:
     return engine
 
 
-def _unloadable(provider: Provider, why: str = "") -> EngineError:
+def _absent(what: str) -> EngineError:
     return EngineError(
-        f"{NAME}: the libraries that {provider.device} needs do not load{why}",
+        f"{NAME}: {what}",
         advice="Install the driver and the libraries of its maker (docs/engines.md), or use --device cpu.",
     )
 

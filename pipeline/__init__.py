@@ -1,4 +1,4 @@
-"""Colour films and photographs, file to file: the public interface (docs/api.md).
+"""Colour films and photographs: the public interface (docs/api.md).
 
 Names are imported on first use, so that a command that only shows its help does not wait for codecs and engines.
 """
@@ -34,8 +34,8 @@ _HOMES = {
     ),
     "pipeline.interruption": ("Cancelled", "StopRequest"),
     "pipeline.options": ("Codec", "Hint", "OnDamage", "Options", "Quality", "Tone", "TreatAs", "Unit"),
-    "pipeline.photo.job": ("PhotoJob", "colorize_photo", "colorize_photos"),
-    "pipeline.photo.in_memory": ("colorize_picture",),
+    "pipeline.photo.job": ("PhotoJob", "colorize_photos"),
+    "pipeline.photo.one": ("AS_GIVEN", "AsGiven", "colorize_photo"),
     "pipeline.progress": ("Callback", "Progress", "Silent"),
     "pipeline.results": (
         "Doubt",
@@ -59,8 +59,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "AS_GIVEN",
     "DISTRIBUTION",
     "ArchiveResult",
+    "AsGiven",
     "AutochromeError",
     "Callback",
     "Cancelled",
@@ -112,7 +114,6 @@ __all__ = [
     "colorize_frames",
     "colorize_photo",
     "colorize_photos",
-    "colorize_picture",
     "colorize_video",
     "open_colorizer",
     "read_ledger",
@@ -142,8 +143,8 @@ if TYPE_CHECKING:
     from pipeline.film.job import colorize_video
     from pipeline.interruption import Cancelled, StopRequest
     from pipeline.options import Codec, Hint, OnDamage, Options, Quality, Tone, TreatAs, Unit
-    from pipeline.photo.in_memory import colorize_picture
-    from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+    from pipeline.photo.job import PhotoJob, colorize_photos
+    from pipeline.photo.one import AS_GIVEN, AsGiven, colorize_photo
     from pipeline.progress import Callback, Progress, Silent
     from pipeline.results import (
         Doubt,

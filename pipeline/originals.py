@@ -26,9 +26,11 @@ class Originals:
 
     def check(self, target: Path) -> None:
         """Raise `UsageError` if writing ``target`` would replace an original, or a file in a folder of originals."""
+        # Folders on the way that are not there yet, as in new/../scan.jpg, are created for the result.
+        whole = Path(os.path.realpath(target))
         for path in self.paths:
             # Nothing can lie below a source file: the operating system rejects writes there.
-            if is_same(target, path) or (path.is_dir() and lies_in(target, path)):
+            if is_same(whole, path) or (path.is_dir() and lies_in(whole, path)):
                 raise UsageError(
                     f"{target}: is an original, or lies in a folder of originals ({path}); nothing was written",
                     advice="Name another place for it, outside the sources.",

@@ -21,7 +21,7 @@ from pipeline.archive.ledger import State, read_ledger
 from pipeline.archive.output_folder import locked
 from pipeline.archive.run_log import FIELDS, Event
 from pipeline.publish import PARTIAL_PREFIX
-from tests.commands import PATIENCE, ROOT, colorize, command, environment, terminal
+from tests.commands import PATIENCE, ROOT, colorize, command, environment, python, terminal
 from tests.engines.tiny import tiny_model, write_model, write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene, sepia
@@ -348,6 +348,16 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     (tmp_path / "VIDEO_TS" / "VTS_01_1.VOB").touch()
     line = ERRORS[case][1].format(folder=tmp_path, model="fast")
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["photo", "video", "archive"])
+def test_only_opening_a_source_shows_whether_it_can_be_read(name: str, film: Path, scans: Path, model: Path) -> None:
+    source = {"photo": next(scans.rglob("*.jpg")), "video": film, "archive": scans}[name]
+    # As on network file systems, where the system answers questions about permissions wrongly.
+    denied = "import os; os.access = lambda path, mode, **options: mode != os.R_OK"
+    code = f"{denied}; import sys, cli; sys.argv[0] = 'colorize-{name}'; cli.{name}()"
+    done = python(code, source, "--model", model, "--dry-run")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

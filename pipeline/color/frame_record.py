@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
+from pipeline.color.hints import ColorHint
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Step
 from pipeline.color.similarity import Thumbnail
@@ -71,6 +72,9 @@ class FrameRecord:
     """Estimate from this and all earlier frames of the shot."""
     ab: F32 | None = field(init=False, default=None)
     """The final chroma (2, h / stride, w / stride), CIELAB, upright; None if that of the source is kept."""
+
+    hints: tuple[ColorHint, ...] = ()
+    """The hints of its statements, and those of frames close by, carried along the motion."""
 
     # Set by `pipeline.film.frames.paint`.
     upsampled: Upsampled | None = field(init=False, default=None)

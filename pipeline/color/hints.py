@@ -63,13 +63,15 @@ class ColorHint:
 
     ``x`` and ``y`` are shares of its width and height, 0..1, from the top left; ``ab`` is CIELAB (D65), (0, 0) for
     neutral. Within ``reach``, a share of the shorter side, the stated colour applies at any lightness, that of the
-    nearest hint if several reach a place (`pipeline.color.upsampling`); beyond, it fades by similarity and distance.
+    nearest hint if several reach a place (`pipeline.color.exact_colours`); beyond, it fades by similarity and distance.
+    ``weight``, 0..1, is below 1 in the frames of a film before and after its own.
     """
 
     x: float
     y: float
     ab: tuple[float, float]
     reach: float = 0.01
+    weight: float = 1.0
 
 
 def ab_of_hex(color: str) -> tuple[float, float]:

@@ -37,6 +37,12 @@ class Turn:
         picture = np.rot90(upright, self.quarters, axes=(-2, -1))
         return np.ascontiguousarray(picture[..., ::-1] if self.mirrored else picture)
 
+    def stored_place(self, x: float, y: float) -> tuple[float, float]:
+        """Return the stored position of (x, y), both shares of the width and height, 0..1, of the upright picture."""
+        for _ in range(self.quarters):
+            x, y = y, 1 - x
+        return 1 - x if self.mirrored else x, y
+
 
 # EXIF 2.32, tag 274.
 EXIF_TURNS = {
@@ -53,10 +59,22 @@ EXIF_TURNS = {
 
 @dataclass(frozen=True)
 class ModelInput:
-    """A picture to colour: ``luma`` (h, w), 0..1, sRGB code values, upright; ``turn`` is how the source is turned."""
+    """A picture to colour: ``luma`` (h, w), 0..1, sRGB code values, upright; ``turn`` is how the source is turned.
+
+    ``aspect`` is the width of the stored picture over its height, as displayed, if not that of ``luma``: networks may
+    take only some sizes, or only squares.
+    """
 
     luma: F32
     turn: Turn = Turn()
+    aspect: float | None = None
+
+    @property
+    def stored_sides(self) -> tuple[float, float]:
+        """Height and width of the stored picture, as displayed, in units of the shorter."""
+        rows, columns = self.luma.shape[:: -1 if self.turn.quarters % 2 else 1]
+        aspect = columns / rows if self.aspect is None else self.aspect
+        return max(1, 1 / aspect), max(1, aspect)
 
 
 def model_input(
@@ -69,7 +87,7 @@ def model_input(
     turn = turn or Turn()
     rows, columns = codes.shape
     small = _reduced(codes, size.shape(short, width=columns * aspect, height=rows))
-    return ModelInput(turn.upright(spec.luma(small)), turn)
+    return ModelInput(turn.upright(spec.luma(small)), turn, columns * aspect / rows)
 
 
 def _reduced(codes: Codes, shape: tuple[int, int]) -> Codes:

@@ -8,23 +8,26 @@ its scene, as far as that place looks like the stated places, and unlike those w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from engines.network import Prediction
-from pipeline.color.hints import Adjustments, Features
+from pipeline.color.hints import Adjustments, ColorHint, Features
 from pipeline.color.model_input import ModelInput
-from pipeline.color.optical_flow import Follower, View, view
+from pipeline.color.optical_flow import Follower, Path, View, view
 from pipeline.color.prototypes import Prototypes, keys
 from pipeline.color.scene_memory import is_alike, is_going_on
 from pipeline.color.spaces import F32
+from pipeline.color.upsampling import compensated
 
 _CERTAIN = np.float32(1e4)
 """Weight of a statement relative to the network's answer for one frame."""
 _UNLIKE = np.float32(0.3)
 """Number of similar places needed for half of a statement's weight."""
+_FADED, _TRUSTED = 1 / 8, 0.5
+"""How much weight the exact colour of a hint loses from frame to frame; the trust in motion that it needs."""
 _NOTHING = np.float32(1e-6)
 """Share, or difference in CIELAB, that counts as 0."""
 
@@ -35,7 +38,7 @@ class Statement:
 
     ``share`` (h, w) is from 0, not stated there, to 1. ``places`` are the keys of the frame's contents, with sums of a*
     and b* times share, and of share; None if the network gives no features. ``seen`` is the frame as used to find
-    motion. A statement that ``is_of_no_frame`` applies to every shot.
+    motion. A statement that ``is_of_no_frame`` applies to every shot. ``hints`` are exact at full size in its frame.
     """
 
     ab: F32
@@ -43,6 +46,7 @@ class Statement:
     seen: View
     places: Prototypes | None
     is_of_no_frame: bool = False
+    hints: tuple[ColorHint, ...] = ()
 
     def is_of(self, first: View, places: F32, follower: Follower) -> bool:
         """Tell whether a shot that begins with ``first``, with keys ``places``, shows this statement's scene."""
@@ -92,8 +96,28 @@ def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, str
     change = made.ab - answer
     size = np.hypot(*change)
     share = np.maximum(made.share, size / np.maximum(size.max(), _NOTHING))
-    stated = answer + change / np.maximum(share, _NOTHING)
-    return statement(seen, prediction, np.asarray(stated, np.float32), share, stride=stride)
+    kept = compensated(seen.luma, made.ab, wanted.hints) - made.ab
+    stated = answer + (change + kept) / np.maximum(share, _NOTHING)
+    about = statement(seen, prediction, np.asarray(stated, np.float32), share, stride=stride)
+    return replace(about, hints=wanted.hints)
+
+
+def hints_in(statements: Iterable[Statement]) -> tuple[ColorHint, ...]:
+    """Return the hints of a frame's ``statements``."""
+    return tuple(hint for one in statements for hint in one.hints)
+
+
+def carried(hints: Iterable[ColorHint], path: Path) -> tuple[ColorHint, ...]:
+    """Return ``hints`` of a frame as they apply, with less weight, in its neighbour, to which ``path`` leads."""
+    rows, columns = path.trust.shape[:2]
+    moved = []
+    for hint in hints:
+        row, column = min(int(hint.y * rows), rows - 1), min(int(hint.x * columns), columns - 1)
+        x, y = (path.places[row, column] - (column, row)) / (columns, rows) + (hint.x, hint.y)
+        weight = hint.weight - _FADED
+        if weight > 0 and path.trust[row, column] > _TRUSTED and 0 <= x <= 1 and 0 <= y <= 1:
+            moved.append(replace(hint, x=float(x), y=float(y), weight=weight))
+    return tuple(moved)
 
 
 def stated_at(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:

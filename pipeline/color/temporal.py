@@ -15,12 +15,13 @@ import numpy as np
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link, Record
+from pipeline.color.hints import ColorHint
 from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.scene_memory import Scene, SceneMemory
 from pipeline.color.spaces import F32
-from pipeline.color.statements import Statement
+from pipeline.color.statements import Statement, carried, hints_in
 from pipeline.color.temporal_filter import FADING, FADING_SPARSE, Anchor, Estimate, from_behind, joined
 from pipeline.results import Treatment
 
@@ -128,6 +129,7 @@ class _Shot(Generic[Record]):
         self._before: Estimate | None = None
         self._held: F32 | None = None
         self._last = 0
+        self._hints: tuple[ColorHint, ...] = ()
         self._waiting: list[Record] = []
 
     def push(self, frame: Record, *, last: bool) -> list[Record]:
@@ -140,7 +142,8 @@ class _Shot(Generic[Record]):
         while batch := list(islice(answered, BATCH)):
             for one in batch:
                 self._estimate(one)
-            self._waiting += batch
+                self._waiting.append(one)
+                self._hold_hints()
             if len(self._waiting) >= self._ahead + BATCH:
                 ready += self._settled(len(self._waiting) - self._ahead)
         return ready + self._settled(len(self._waiting)) if last else ready
@@ -194,6 +197,19 @@ class _Shot(Generic[Record]):
         assert known is not None, "the first frame of a shot is always a key frame"
         frame.estimate = self._before = known
         self._last = frame.index
+
+    def _hold_hints(self) -> None:
+        """Carry hints to the latest frame from the one before it, and its own to the frames that wait before it."""
+        frame = self._waiting[-1]
+        own = hints_in(frame.statements)
+        frame.hints = own
+        if frame.step is not None:
+            frame.hints += carried(self._hints, frame.step.future)
+        self._hints = frame.hints
+        for later, earlier in pairwise(reversed(self._waiting)):
+            assert later.step is not None
+            own = carried(own, later.step.past)
+            earlier.hints += own
 
     def _settled(self, count: int) -> list[Record]:
         """Remove and return the first ``count`` waiting frames, with their final chroma."""

@@ -78,10 +78,12 @@ class _Shot(Generic[Record]):
 
     def rest(self) -> list[Record]:
         """Return the waiting frames, with the verdict on the frames so far."""
+        if not self._waiting:
+            return []
         if self._verdict is None:
             self._verdict = self._judged()
         what = treatment(self._verdict, self._options, has_references=self._has_references)
-        if self._waiting and not self._is_logged:
+        if not self._is_logged:
             self._is_logged = True
             verdict = self._verdict
             logger.debug(

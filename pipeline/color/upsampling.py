@@ -16,9 +16,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from pipeline.color.hints import ColorHint
+from pipeline.color.exact_colours import ExactColours
+from pipeline.color.hints import ColorHint, Places
 from pipeline.color.model_input import ModelInput
-from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, chroma_from_ab, gamut_scale
+from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, gamut_scale
 
 # In pixels of a picture half the size of the model input, on which the coefficients are found.
 _RADIUS = 4
@@ -29,9 +30,7 @@ _STEP = 0.2
 _HINT_EDGE, _HINT_STEP = 0.012, 0.05
 # Rows of a strip, few enough for a strip of every plane to fit into the processor's cache.
 _STRIP = 32
-# Fade-out around the reach of a hint, in pixels of the coefficients; luma difference within one object; luma range for
-# the slope of the stated chroma.
-_FADE, _SAME, _RISE = 4.0, 0.08, 0.02
+_ROUNDS = 6
 # Number of multiplications in a matrix product below which OpenBLAS starts no threads.
 _SMALL_PRODUCT = 1 << 18
 _DRAWN = 0.95  # share of the chroma kept, above which the loss is not visible
@@ -43,10 +42,12 @@ class Upsampled:
     """Chroma as a local linear function of luma: Cb = c0 Y + c1, Cr = c2 Y + c3, ``coefficients`` (4, h, w).
 
     ``clipped`` is the share of the picture, 0..1, whose colour had to be reduced to the gamut, except black and white.
+    The colours of hints, ``exact``, apply to the finished chroma.
     """
 
     coefficients: F32
     clipped: float = 0.0
+    exact: ExactColours | None = None
 
     def times(self, weight: F32) -> Upsampled:
         """Return this with chroma multiplied by ``weight``, a picture (h', w'), 0..1, in stored orientation."""
@@ -67,6 +68,8 @@ class Upsampled:
     def small(self, luma: F32, matrix: Matrix) -> F32:
         """Return Cb and Cr, (2, h, w), for a small picture: ``luma`` (h, w), 0..1, in stored orientation."""
         cb, cr = _chroma(self._resized(*luma.shape), luma)
+        if self.exact is not None:
+            self.exact.applied(luma, cb, cr, first=0, rows=len(luma))
         return np.stack([cb, cr]) * gamut_scale(luma, cb, cr, matrix)
 
     def strips(self, codes: Codes, spec: ColorSpec, shape: tuple[int, int]) -> Iterator[tuple[int, F32, F32, F32]]:
@@ -82,6 +85,8 @@ class Upsampled:
             last = min(first + _STRIP, rows)
             luma = spec.luma(_averaged(codes[first * down : last * down], last - first, columns, down, right))
             cb, cr = _chroma(_interpolated(wide, first, last, rows), luma)
+            if self.exact is not None:
+                self.exact.applied(luma, cb, cr, first=first, rows=rows)
             scale = gamut_scale(luma, cb, cr, spec.matrix)
             cb *= scale
             cr *= scale
@@ -172,64 +177,48 @@ def upsample(
     asked, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
-    height, width = max(rows, whole.shape[0] // 2), max(columns, whole.shape[1] // 2)
-    guide = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    guide = _guide(whole, rows, columns)
     if change is None or not hints:
         coefficients = np.stack(_fitted(guide, asked * room))
     else:
         own, _ = chroma_and_room(small, ab - change, spec.matrix, space)
         coefficients = np.stack(_fitted(guide, own * room))
         coefficients += np.stack(_fitted(guide, (asked - own) * room, edge=_HINT_EDGE, step=_HINT_STEP))
-    if hints:
-        _state(coefficients, guide, hints, spec.matrix, space)
-    return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()))
+    exact = ExactColours.of(hints, picture, guide, spec.matrix, space) if hints else None
+    return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()), exact)
 
 
-def _state(coefficients: F32, guide: F32, hints: Sequence[ColorHint], matrix: Matrix, space: RgbSpace | None) -> None:
-    """Change ``coefficients`` (4, h, w) to give the colours of ``hints`` within reach, for luma ``guide`` (h, w).
+def compensated(luma: F32, ab: F32, hints: Sequence[ColorHint]) -> F32:
+    """Return ``ab`` (2, rows, columns), changed around ``hints`` so that upsampling along ``luma`` keeps their colours.
 
-    Around the reach, hints fade out, on the same side of edges of luma. Each place belongs to one hint: the nearest
-    that reaches it, else the one with most influence there; of equal ones, the later.
+    Upsampling averages over windows, which takes from a colour on a small thing. ``luma`` (h, w) is upright, 0..1.
     """
-    say, whose = np.zeros(guide.shape, np.float32), np.zeros(guide.shape, np.int64)
-    for number, hint in enumerate(hints):
-        patch, says = _say(guide, hint)
-        is_more = says >= say[patch]
-        say[patch][is_more], whose[patch][is_more] = says[is_more], number
-
-    is_stated = say > 0
-    there = guide[is_stated][None]
-    ab = np.array([hint.ab for hint in hints], np.float32)[whose[is_stated]].T[:, None]
-    low, high = (np.clip(there + np.float32(step), 0, 1) for step in (-_RISE, _RISE))
-    below, above = (chroma_from_ab(one, ab, matrix, space) for one in (low, high))
-    slope = (above - below) / (high - low)
-    offset = (above + below - slope * (high + low)) / 2
-    stated = np.concatenate([slope[0], offset[0], slope[1], offset[1]])
-    kept = coefficients[:, is_stated]
-    coefficients[:, is_stated] = kept + np.minimum(say[is_stated], 1) * (stated - kept)
+    rows, columns = ab.shape[1:]
+    guide = _guide(luma, rows, columns)
+    stated = np.array([hint.ab for hint in hints], np.float32)
+    cells, there = (_places(hints, *shape) for shape in ((rows, columns), guide.shape))
+    down, across = np.arange(rows)[:, None], np.arange(columns)
+    near = np.stack([np.exp(-(np.square(down - row) + np.square(across - column)) / 2) for row, column in cells.T])
+    near /= np.maximum(near.sum(axis=0), 1)
+    made = np.asarray(ab, np.float32)
+    for _ in range(_ROUNDS):
+        a, a_offset, b, b_offset = (plane[*there] for plane in _fitted(guide, made))
+        light = guide[*there]
+        missing = stated.T - np.stack([a * light + a_offset, b * light + b_offset])
+        made = made + np.einsum("cn,nhw->chw", missing, near).astype(np.float32)
+    return made
 
 
-def _say(guide: F32, hint: ColorHint) -> tuple[tuple[slice, slice], F32]:
-    """Return the rows and columns of ``guide`` (h, w) affected by ``hint``, and its influence there.
+def _places(hints: Sequence[ColorHint], rows: int, columns: int) -> Places:
+    """Return the rows and columns (2, n) of ``hints`` on a picture of ``rows`` x ``columns``."""
+    places = np.array([(hint.y * rows, hint.x * columns) for hint in hints])
+    return np.minimum(places.astype(np.int64), (rows - 1, columns - 1)).T
 
-    It is 0..1 where the hint fades, and within its reach 1..2, greater if nearer.
-    """
-    height, width = guide.shape
-    reach = hint.reach * min(height, width)
-    radius = math.ceil(reach + _FADE) + 1
-    middle = hint.y * height, hint.x * width
-    rows, columns = (
-        slice(max(int(at) - radius, 0), min(int(at) + radius + 1, size))
-        for at, size in zip(middle, (height, width), strict=True)
-    )
-    down = np.arange(rows.start, rows.stop, dtype=np.float32) + np.float32(0.5 - middle[0])
-    across = np.arange(columns.start, columns.stop, dtype=np.float32) + np.float32(0.5 - middle[1])
-    distance = np.hypot(down[:, None], across)
-    there = guide[min(int(middle[0]), height - 1), min(int(middle[1]), width - 1)]
-    unlike = np.square((guide[rows, columns] - there) / np.float32(_SAME))
-    fading = np.clip((reach + _FADE - distance) / (_FADE - 1), 0, 1) * np.exp(-unlike)
-    says = np.where(distance <= reach + 0.5, 2 - distance / np.float32(height + width), fading)
-    return (rows, columns), np.asarray(says, np.float32)
+
+def _guide(luma: F32, rows: int, columns: int) -> F32:
+    """Return ``luma`` (h, w) at the size of the coefficients for chroma of ``rows`` x ``columns``."""
+    height, width = max(rows, luma.shape[0] // 2), max(columns, luma.shape[1] // 2)
+    return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _fitted(guide: F32, planes: F32, *, edge: float = _EDGE, step: float = _STEP) -> list[F32]:

@@ -36,7 +36,9 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("archive", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _colorize_archive(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of scans and films.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder of scans and films.", readable=False, show_default=False)
+    ],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,

@@ -85,13 +85,13 @@ def _quiz(
 def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
     """Yield a network's name and a function that colours as the program does for grey photographs of its users."""
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.photo.in_memory import colorize_picture
+    from pipeline.photo.one import colorize_photo
     from training.evaluate import grey
 
     with open_colorizer(options) as colorizer:
         yield (
             colorizer.spec.model,
-            lambda _, lightness: colorize_picture(grey(lightness)[..., 0], options, colorizer=colorizer),
+            lambda _, lightness: colorize_photo(grey(lightness)[..., 0], None, options, colorizer=colorizer),
         )
 
 

@@ -38,7 +38,7 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("photo", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _colorize_photo(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help=_PHOTO, show_default=False)],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help=_PHOTO, readable=False, show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
@@ -92,7 +92,8 @@ def _colorize_photo(
 def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) -> Answer:
     from pipeline.callbacks import guarded
     from pipeline.color.colorizer import open_colorizer
-    from pipeline.photo.job import colorize_photo, colorize_photos
+    from pipeline.photo.job import colorize_photos
+    from pipeline.photo.one import colorize_photo
     from pipeline.process import prepare_process
     from pipeline.terminal import error_console, shown
 

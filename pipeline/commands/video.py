@@ -45,7 +45,7 @@ commands = typer.Typer(add_completion=False)
 
 @commands.command("video", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _colorize_video(
-    films: Annotated[list[Path], typer.Argument(metavar="FILM", help=_FILM, show_default=False)],
+    films: Annotated[list[Path], typer.Argument(metavar="FILM", help=_FILM, readable=False, show_default=False)],
     output: common_options.Output = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,

@@ -143,11 +143,12 @@ def _part(
         # The user does not know the temporary folder beside the preview.
         with Renamed(Path(folder), name).errors():
             part = excerpt(film, span, Path(folder), rate=options.frame_rate)
+        known = Probes(options.frame_rate)
         begin, end = part.origin + part.start, part.origin + span.start + span.seconds
         wanted = moved(options, begin, end)
         if references.numbered:
-            references = references.of_part(frame_number(film, part.start, rate=options.frame_rate))
-        renamed, known = Renamed(part.path, film), Probes(options.frame_rate)
+            references = references.of_part(frame_number(known.of(film), part.start))
+        renamed = Renamed(part.path, film)
         renaming = _RenamingProgress(progress, renamed)
         with renamed.errors(), open_colorizer(options, progress=renaming) as colorizer:
             result = colorize_video(

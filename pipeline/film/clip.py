@@ -66,7 +66,7 @@ def write_clip(
         end = span.start + _copy(info, span, part, stop)
         elsewhere = hints_elsewhere(info, options, colorizer, span.start, end)
         if references.numbered:
-            references = references.of_part(frame_number(source, span.start - info.start, rate=options.frame_rate))
+            references = references.of_part(frame_number(info, span.start - info.start))
         wanted = replace(
             moved(options, span.start, end, lacking=0),
             codec=Codec.H264,

@@ -16,7 +16,7 @@ from pipeline.color.measures import small_rgb
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32
-from pipeline.color.statements import Statement
+from pipeline.color.statements import Statement, hints_in
 from pipeline.color.temporal import predict_alone
 from pipeline.color.triage import judge_shots
 from pipeline.color.upsampling import upsample
@@ -154,7 +154,7 @@ def _coloured(shown: _Shown, film: FilmSource, colorizer: Colorizer, stated: Sta
             colorizer.prediction_settings(film.options, stated.statements()),
             stated=shown.stated,
         )
-        chroma = upsample(shown.seen, ab, film.color_spec).small(shown.luma, matrix)
+        chroma = upsample(shown.seen, ab, film.color_spec, hints=hints_in(shown.stated)).small(shown.luma, matrix)
     rgb = small_rgb(shown.luma, chroma, matrix, side=_SIDE)
     return Image.fromarray(np.rint(shown.seen.turn.upright_rgb(rgb) * 255).astype(np.uint8))
 

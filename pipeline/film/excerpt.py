@@ -12,10 +12,9 @@ import av
 
 from pipeline.errors import InputError, UsageError
 from pipeline.media.containers import open_container, said
-from pipeline.media.packet_scan import surveyed
-from pipeline.media.probe import open_film
+from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.sequence import find_sequence
-from pipeline.media.source import AnyPacket, demux, open_source, reporting
+from pipeline.media.source import AnyPacket, demux, demux_all, open_source, reporting
 from pipeline.options import Options, Span
 from pipeline.os_errors import reading, unwritable
 
@@ -66,19 +65,18 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             ) from error
 
 
-def frame_number(source: Path, moment: Fraction, *, rate: Fraction | None = None) -> int:
-    """Count the frames of the film ``source`` shown before ``moment``, in seconds from its start.
+def frame_number(info: FilmInfo, moment: Fraction) -> int:
+    """Count the frames of the film ``info`` shown before ``moment``, in seconds from its start.
 
-    Reads all its packets. ``rate`` is the frame rate for folders of numbered pictures. Raises `InputError` for films
-    that cannot be read.
+    Reads all its packets. Raises `InputError` for a film that can no longer be opened.
     """
-    if source.is_dir():
-        return int(moment * find_sequence(source, rate).rate)
-    with surveyed(source) as (info, _), open_film(info) as container:
+    if info.sequence is not None:
+        return int(moment * info.sequence.rate)
+    with open_film(info) as container:
         video = container.streams[info.stream_index]
         end = _seconds(video.start_time or 0, video) + moment
         count = before = 0
-        for packet in demux(container, video):
+        for packet in demux_all(container, video):
             if packet.size and not packet.is_discard and (packet.pts, packet.dts) != (None, None):
                 count += 1
                 before += _place(packet) < end

@@ -136,7 +136,7 @@ def paint(record: FilmFrame, spec: ColorSpec) -> None:
     if record.ab is None:
         record.frame.keep()
         return
-    record.upsampled = upsample(record.model_input, record.ab, spec)
+    record.upsampled = upsample(record.model_input, record.ab, spec, hints=record.hints)
     for area in record.frame.paint_areas:
         planes = record.upsampled.planes(area.luma, spec, area.chroma_shape)
         record.frame.paint(*planes, lines=area.lines)

@@ -20,7 +20,7 @@ from pipeline.media.frames import Frame, Timestamp
 from pipeline.media.pixels import PixelFormat
 from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.read_log import ReadLog
-from pipeline.media.source import AnyPacket, bound_pixels, demux_all, samples_end, without_discard
+from pipeline.media.source import AnyPacket, bound_pixels, demux_all, without_discard
 from pipeline.media.structure import find_break
 from pipeline.media.timeline import Retimer
 from pipeline.options import OnDamage
@@ -68,10 +68,7 @@ def frames(
         return frame
 
     with open_film(info) as container:
-        if info.is_scanned:
-            broken = info.broken
-        else:
-            broken = find_break(info.path, info.container, samples_end=samples_end(container))
+        broken = info.broken if info.is_scanned else find_break(container)
         if broken is not None:
             damage.met(broken)
         reader = _Reader(info, container, damage, in_place=info.pixel_format.name == target.name)

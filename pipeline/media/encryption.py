@@ -6,7 +6,10 @@ import re
 import uuid
 from pathlib import Path
 
+import av.container
 import numpy as np
+
+from pipeline.media.source import shared_file
 
 _LOOK = 4 << 20
 # Advanced Systems Format, 3.14 and 3.15: objects that describe the licence of protected content.
@@ -24,19 +27,20 @@ _KIND_BEFORE, _INFORMATION_BEFORE = 4000, 200
 _TRACK = re.compile(rb"\x50\x35.{1,8}?\x47\xe1[\x81-\x88]", re.DOTALL)
 
 
-def is_scrambled(path: Path, container: str) -> bool:
-    """Return whether the beginning of a film is marked as encrypted in the container only.
+def is_scrambled(container: av.container.InputContainer) -> bool:
+    """Return whether the beginning of an open film is marked as encrypted in the container only.
 
     Supported are Windows Media with a licence, transport streams with scrambled packets (ISO/IEC 13818-1, 2.4.3.3), and
-    program streams with scrambled pictures, as on discs (2.4.3.7). Raises `OSError`.
+    program streams with scrambled pictures, as on discs (2.4.3.7). Raises `UnreadableError` if the disk fails.
     """
-    if container not in ("asf", "mpegts", "mpeg"):
+    name = container.format.name
+    if name not in ("asf", "mpegts", "mpeg"):
         return False
-    with path.open("rb") as file:
+    with shared_file(container) as file:
         head = file.read(_LOOK)
-    if container == "asf":
+    if name == "asf":
         return any(mark in head for mark in _ASF_PROTECTION)
-    return _scrambled_packets(head) if container == "mpegts" else _scrambled_pictures(head)
+    return _scrambled_packets(head) if name == "mpegts" else _scrambled_pictures(head)
 
 
 def is_protected(path: Path) -> bool:

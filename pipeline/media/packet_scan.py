@@ -23,7 +23,7 @@ from pipeline.media.bitstream import headers, holds_captions, realvideo_time, sh
 from pipeline.media.first_picture import encrypted
 from pipeline.media.mpeg_clock import MpegClock
 from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
-from pipeline.media.source import AnyPacket, demux_all, describe_streams, samples_end
+from pipeline.media.source import AnyPacket, demux_all, describe_streams
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import FARTHEST_CROSSING, Timeline, close_first_gap, crossing_of, offset_of
@@ -91,7 +91,8 @@ class _Scan:
         self._dts = array("q")
         self._is_hidden = bytearray()
         self._index_times = array("q")
-        self._samples_end = 0
+        self._broken: str | None = None
+        self._timecode_numbers: int | None = None
         self._has_captions = False
         self._is_intra = True
         self._is_timed_inside = info.codec == _TIMED_INSIDE and info.reorders_frames
@@ -114,7 +115,8 @@ class _Scan:
             if packet.size:
                 self._add(packet)
         self.known = describe_streams(container)
-        self._samples_end = samples_end(container)
+        self._broken = find_break(container)
+        self._timecode_numbers = timecode_numbers(container)
         stream = container.streams[self._info.stream_index]
         assert isinstance(stream, av.VideoStream)
         self._coded_rate = stream.codec_context.framerate
@@ -192,14 +194,17 @@ class _Scan:
         if len(self._aspects) > 1:
             text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
             notes.append(Note(NoteKind.CONVERTED, text))
-        notes += _timecode_notes(info, rate)
+        if self._timecode_numbers is not None and rate is not None and self._timecode_numbers != round(rate):
+            # That of cameras at double rate does not count frames one by one.
+            numbers = f"{round(rate)} numbers a second, in the source {self._timecode_numbers}"
+            notes.append(Note(NoteKind.CONVERTED, f"timecode: {numbers}; it is right for the first frame"))
         return replace(
             info,
             timeline=Timeline(offsets=offsets, frame_times=times, crossing=crossing, shows_hidden=shows_hidden),
             average_rate=rate,
             frame_count=info.frame_count if info.frame_count_from_header else self._frames() or info.frame_count,
             has_captions=self._has_captions,
-            broken=find_break(info.path, info.container, samples_end=self._samples_end),
+            broken=self._broken,
             is_scanned=True,
             streams=tuple(self._stream(stream) for stream in info.streams),
             notes=(*info.notes, *notes),
@@ -347,16 +352,6 @@ class _Scan:
             return info.average_rate
         usual = min(_RATES, key=lambda rate: abs(rate / found - 1))
         return usual if abs(usual / found - 1) <= _RATE_TOLERANCE else found.limit_denominator(1001)
-
-
-def _timecode_notes(info: FilmInfo, rate: Fraction | None) -> list[Note]:
-    """Return a note if the timecode does not count frames one by one, as that of cameras at double rate."""
-    is_counted = "mov" in info.container and any("timecode" in stream.metadata for stream in info.streams)
-    numbers = timecode_numbers(info.path) if is_counted else None
-    if numbers is None or rate is None or numbers == round(rate):
-        return []
-    text = f"timecode: {round(rate)} numbers a second, in the source {numbers}; it is right for the first frame"
-    return [Note(NoteKind.CONVERTED, text)]
 
 
 def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, int], ...]]) -> FilmInfo:

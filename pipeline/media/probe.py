@@ -234,9 +234,8 @@ def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> 
     with ExitStack() as stack:
         with naming_cause(path):
             container = stack.enter_context(open_source(path, probe_size=probe_size))
-            with reporting(path):
-                if is_scrambled(path, container.format.name):
-                    raise encrypted(path)
+            if is_scrambled(container):
+                raise encrypted(path)
             info, _, packets = _described(path, container)
         yield OpenFilm(replace(info, probe_size=probe_size), container, packets)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import av
 import av.container
@@ -20,6 +18,7 @@ from pipeline.errors import InputError
 from pipeline.interruption import called_from_native
 from pipeline.media.containers import open_container, said, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
+from pipeline.media.native_files import SourceFile
 from pipeline.media.sequence import Sequence
 from pipeline.os_errors import check_is_no_stream, unreadable
 
@@ -29,62 +28,6 @@ _HOURS_OF_ANALYSIS = 100
 _FAILURES = 100
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
-
-
-@cache
-def _lseek() -> Callable[[int, int, int], int]:
-    """Return the system's own function, which takes a descriptor, an offset and an origin."""
-    function: Any = ctypes.cdll.ucrtbase._lseeki64 if sys.platform == "win32" else ctypes.CDLL(None).lseek
-    function.argtypes, function.restype = (ctypes.c_int, ctypes.c_int64, ctypes.c_int), ctypes.c_int64
-    return function  # type: ignore[no-any-return]
-
-
-class _SourceFile:
-    """The file from which FFmpeg reads a film; a disk that fails is an `UnreadableError` here.
-
-    FFmpeg treats a failing disk as the end of the film in most containers, and as damage in others. Exceptions raised
-    while it reads are therefore kept, FFmpeg gets no more data, and `check` raises them afterwards. This includes
-    exceptions of signals in the main thread: Python raises them as soon as it continues, before the first line of a
-    callback function, and PyAV drops them there. So no Python function is called back.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path.absolute())
-        self._path = path
-        try:
-            self._file = path.open("rb", buffering=0)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        self._raised: BaseException | None = None
-        reads = self._reads()
-        next(reads)
-        self.read = reads.send
-        # A damaged file may point anywhere: this returns a negative number where `os.lseek` raises.
-        self.seek = partial(_lseek(), self._file.fileno())
-        self.tell = self._file.tell
-
-    def _reads(self) -> Generator[bytes, int, None]:
-        """Yield as many bytes as each size sent asks for, or fewer; the whole body is inside ``try``."""
-        data, has_failed = b"", False
-        while True:
-            try:
-                while True:
-                    size = yield data
-                    data = b"" if has_failed else self._file.read(size) or b""
-            except GeneratorExit:
-                return
-            except BaseException as error:  # noqa: BLE001 - `check` raises it
-                self._raised = unreadable(self._path, error) if isinstance(error, OSError) else error
-                data, has_failed = b"", True
-
-    def close(self) -> None:
-        self._file.close()
-
-    def check(self) -> None:
-        """Raise, once, the exception kept while FFmpeg read: `UnreadableError`, or that of a signal."""
-        raised, self._raised = self._raised, None
-        if raised is not None:
-            raise raised
 
 
 @contextmanager
@@ -101,7 +44,7 @@ def open_source(path: Path, *, probe_size: int = 0) -> Iterator[av.container.Inp
         options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": ""}
         if probe_size:
             options |= {"probesize": str(probe_size), "analyzeduration": str(_HOURS_OF_ANALYSIS * 3_600_000_000)}
-        file = _SourceFile(path)
+        file = SourceFile(path)
     with closing(file):
         with reporting(path):
             try:
@@ -148,6 +91,15 @@ def _picture_file(name: str, *_: object) -> BytesIO:
         return BytesIO(path.read_bytes() or b"\0")
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def shared_file(container: av.container.InputContainer) -> AbstractContextManager[BinaryIO]:
+    """Lend the open file from which FFmpeg reads ``container``, at its start; numbered pictures have none.
+
+    FFmpeg must not read in the meantime. Raises `UnreadableError` if the disk fails.
+    """
+    file: SourceFile = container.file.file
+    return file.shared()
 
 
 def demux(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[AnyPacket]:
@@ -211,11 +163,6 @@ def without_discard(packet: AnyPacket) -> AnyPacket:
 def bound_pixels(stream: av.VideoStream) -> None:
     """Make the decoder of ``stream`` refuse pictures above `MAX_PIXELS` before it allocates them."""
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-
-
-def samples_end(container: av.container.InputContainer) -> int:
-    """Return where in the file the last packet ends of those that FFmpeg lists; it lists all of an MP4 on opening."""
-    return max((entry.pos + entry.size for stream in container.streams for entry in stream.index_entries), default=0)
 
 
 def describe_streams(container: av.container.InputContainer) -> Mapping[int, str]:

@@ -10,37 +10,47 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping, Set
-from pathlib import Path
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
+import av.container
 import numpy as np
 
-from pipeline.os_errors import unreadable
+from pipeline.media.source import shared_file
 from pipeline.wording import count
 
 _BLOCK = 1 << 20
 _Walk = Callable[[BinaryIO, int], "str | None"]
 
 
-def find_break(path: Path, container: str, *, samples_end: int = 0) -> str | None:
-    """Return where and how the structure of the file breaks, or None if no break is found.
+def find_break(container: av.container.InputContainer) -> str | None:
+    """Return where and how the structure of the open file breaks, or None if no break is found.
 
-    ``container`` is FFmpeg's name of the demuxer. Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime
-    (ISO/IEC 14496-12), AVI (with OpenDML), IVF, FLI and FLC, MXF (SMPTE ST 377-1), MPEG program and transport streams
-    (ISO/IEC 13818-1); others are assumed complete. Transport streams are read to the end, of all others only the
-    headers of the parts. ``samples_end`` is where the last sample ends that the tables of an MP4 list, 0 if it is not
-    known: if that is in the file, a last part that states more bytes than there are lacks nothing.
-    Raises `UnreadableError` if the disk fails.
+    Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime (ISO/IEC 14496-12), AVI (with OpenDML), IVF, FLI and
+    FLC, MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1); others are assumed complete.
+    Transport streams are read to the end, of all others only the headers of the parts. Raises `UnreadableError` if the
+    disk fails.
     """
-    walk = next((walk for name, walk in _WALKS.items() if name in container.split(",")), None)
-    if walk is None:
+    name = container.format.name
+    if _walk_of(name) is None:
         return None
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            return _walk_mov(file, size, samples_end) if walk is _walk_mov else walk(file, size)
-    except OSError as error:
-        raise unreadable(path, error) from error
+    with shared_file(container) as file:
+        return break_in(file, name, samples_end=_samples_end(container))
+
+
+def break_in(file: BinaryIO, container: str, *, samples_end: int = 0) -> str | None:
+    """Return what `find_break` does; ``container`` is FFmpeg's name of the demuxer.
+
+    ``samples_end`` is where the last sample ends that the tables of an MP4 list, 0 if it is not known: if that is in
+    the file, a last part that states more bytes than there are lacks nothing.
+    """
+    walk = _walk_of(container, samples_end)
+    return None if walk is None else walk(file, file.seek(0, os.SEEK_END))
+
+
+def _samples_end(container: av.container.InputContainer) -> int:
+    """Return where in the file the last packet ends of those that FFmpeg lists; it lists all of an MP4 on opening."""
+    return max((entry.pos + entry.size for stream in container.streams for entry in stream.index_entries), default=0)
 
 
 def _at(file: BinaryIO, place: int, size: int) -> bytes:
@@ -147,7 +157,7 @@ def _vint(data: bytes) -> int | None:
 _BOXES_OF_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 
 
-def _walk_mov(file: BinaryIO, size: int, samples_end: int = 0) -> str | None:
+def _walk_mov(file: BinaryIO, size: int, *, samples_end: int) -> str | None:
     seen: set[bytes] = set()
     for place, name, content, end in boxes(file, 0, size):
         is_known = name.isascii() and name.decode().isprintable()
@@ -354,13 +364,15 @@ def _packets(start: bytes) -> tuple[int, int]:
     return best[1:]
 
 
-_WALKS: Mapping[str, _Walk] = {
-    "matroska": _walk_matroska,
-    "mov": _walk_mov,
-    "avi": _walk_avi,
-    "ivf": _walk_ivf,
-    "flic": _walk_flic,
-    "mxf": _walk_mxf,
-    "mpeg": _walk_program,
-    "mpegts": _walk_transport,
-}
+def _walk_of(container: str, samples_end: int = 0) -> _Walk | None:
+    walks: Mapping[str, _Walk] = {
+        "matroska": _walk_matroska,
+        "mov": partial(_walk_mov, samples_end=samples_end),
+        "avi": _walk_avi,
+        "ivf": _walk_ivf,
+        "flic": _walk_flic,
+        "mxf": _walk_mxf,
+        "mpeg": _walk_program,
+        "mpegts": _walk_transport,
+    }
+    return next((walk for name, walk in walks.items() if name in container.split(",")), None)

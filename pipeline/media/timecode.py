@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
-from pathlib import Path
 
+import av.container
+
+from pipeline.media.source import shared_file
 from pipeline.media.structure import boxes
-from pipeline.os_errors import unreadable
 
 _LARGEST_HEADER = 64 << 20
 # A sample description (QuickTime File Format, "Timecode Sample Description"): size, name, 6 bytes of zero, an index,
@@ -15,19 +17,18 @@ _LARGEST_HEADER = 64 << 20
 _DESCRIPTION = re.compile(rb"tmcd\0{6}..\0{4}.{4}(.{4})(.{4})(.)", re.DOTALL)
 
 
-def timecode_numbers(path: Path) -> int | None:
-    """Return the numbers per second of the timecode in a QuickTime or MP4 file; None if it has none.
+def timecode_numbers(container: av.container.InputContainer) -> int | None:
+    """Return the numbers per second of the timecode in an open file; None if it is no QuickTime or MP4, or has none.
 
     Raises `UnreadableError` if the disk fails.
     """
-    try:
-        with path.open("rb") as file:
-            for place, name, _, end in boxes(file, 0, path.stat().st_size):
-                if name == b"moov" and end > place:
-                    file.seek(place)
-                    return _numbers(file.read(min(end - place, _LARGEST_HEADER)))
-    except OSError as error:
-        raise unreadable(path, error) from error
+    if "mov" not in container.format.name or all("timecode" not in stream.metadata for stream in container.streams):
+        return None
+    with shared_file(container) as file:
+        for place, name, _, end in boxes(file, 0, file.seek(0, os.SEEK_END)):
+            if name == b"moov" and end > place:
+                file.seek(place)
+                return _numbers(file.read(min(end - place, _LARGEST_HEADER)))
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ import av
 import av.container
 
 from pipeline.errors import InputError
-from pipeline.interruption import called_from_native
 from pipeline.media.codecs import Container
 from pipeline.media.containers import open_container
 from pipeline.media.damage import Damage
 from pipeline.media.encoder import configure, drain, encode, refusals
 from pipeline.media.frames import Frame
 from pipeline.media.matroska import PADDING, set_display_size
+from pipeline.media.native_files import ResultFile
 from pipeline.media.probe import ColorTags, FilmInfo
 from pipeline.media.read_log import PacketLog
 from pipeline.media.remux import Remuxer, travelling_metadata
@@ -139,6 +138,7 @@ class FilmWriter:
             for packet in self._remuxer.until(None):
                 self._result.mux_one(packet)
             self._result.close()
+            self._file.check()
             packets = dict(self._remuxer.sent)
             self._abandon()
             if self._shows_display_size():
@@ -159,9 +159,9 @@ class FilmWriter:
 
     def _open(self) -> None:
         # A separate handle: PyAV would leave its own open if the header cannot be written.
-        file = self._cleanup.enter_context(_WholeWrites(self._output, "x+"))
+        self._file = self._cleanup.enter_context(contextlib.closing(ResultFile(self._output)))
         self._result = open_container(
-            file,
+            self._file,
             "w",
             format=self._plan.container.muxer,
             container_options=_muxer_options(
@@ -176,6 +176,7 @@ class FilmWriter:
         self._result.metadata.update(self._all_metadata())
         self._result.set_chapters(_chapters(self._info))
         self._result.start_encoding()
+        self._file.check()
 
     def _video_stream(self) -> av.VideoStream:
         info, plan = self._info, self._plan
@@ -233,24 +234,13 @@ class FilmWriter:
                 for other in self._remuxer.until(packet.dts * packet.time_base):
                     self._result.mux_one(other)
             self._result.mux_one(packet)
+        self._file.check()
 
     def _abandon(self) -> None:
         self._cleanup.close()
         # Encoders end their threads when nothing refers to them any longer.
         for name in ("_video", "_result", "_remuxer"):
             self.__dict__.pop(name, None)
-
-
-class _WholeWrites(io.FileIO):
-    """An unbuffered file that writes everything or raises; FFmpeg would not notice a short write."""
-
-    @called_from_native
-    def write(self, data: Any, /) -> int:
-        view = memoryview(data)
-        done = 0
-        while done < len(view):
-            done += super().write(view[done:]) or 0
-        return done
 
 
 def _video_metadata(info: FilmInfo) -> dict[str, str]:

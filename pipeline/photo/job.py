@@ -11,14 +11,12 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from engines.machine import usable_cores
-from pipeline.callbacks import guarded
 from pipeline.color.colorizer import Colorizer, given_or_opened
 from pipeline.color.measures import averaged
 from pipeline.color.references import Reference
 from pipeline.color.spaces import F32
 from pipeline.corrections import Correction, correction_at
 from pipeline.errors import EngineError, InputError, UsageError
-from pipeline.interruption import StopRequest
 from pipeline.media.stills import (
     OWN_SYSTEM,
     AiColour,
@@ -35,7 +33,7 @@ from pipeline.originals import NO_ORIGINALS, Originals
 from pipeline.photo.picture import Answer, Picture, PictureResult, paint, prepare_picture
 from pipeline.photo.reference_pictures import ReferencePictures, answer_of
 from pipeline.photo.verification import verify_copy, verify_pages
-from pipeline.progress import Progress, Silent
+from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
 from pipeline.results import Doubt, Failure, Note, PhotoResult, Treatment, Verification, shell_line
@@ -114,37 +112,6 @@ def default_output(source: Path) -> Path:
     return source.with_name(f"{source.stem}.colorized{converted_suffix(source) or source.suffix}")
 
 
-def colorize_photo(
-    source: Path | str,
-    output: Path | str | None = None,
-    options: Options | None = None,
-    *,
-    correction: Path | None = None,
-    colorizer: Colorizer | None = None,
-    progress: Progress | None = None,
-) -> PhotoResult:
-    """Colour the photograph ``source`` into ``output``, by default a name beside it, and return what was done.
-
-    An engine is opened for it, unless ``colorizer`` is given, which is left open. A photograph that is already
-    coloured, or whose tint is wanted, is copied byte for byte. ``correction`` is the path of its correction file, which
-    need not exist. For a picture in memory use `colorize_picture`. Raises the errors of `pipeline.errors`; what stands
-    under the final name is then unchanged.
-    """
-    if not isinstance(source, str | PurePath):
-        raise UsageError(
-            f"source: is a {type(source).__name__}, not a path",
-            advice="For pictures in memory (array, Pillow image, bytes, file object) use colorize_picture.",
-        )
-    source, options = Path(source), options or Options()
-    job = PhotoJob(source, default_output(source) if output is None else Path(output), correction=correction)
-    # Cheap checks first, before an engine starts.
-    require_untimed(options)
-    check_target(job.output, overwrite=options.overwrite, originals=job.protected)
-    _check_name(job, still_format(source))
-    with guarded(progress or Silent(), StopRequest()) as progress:
-        return _one(job, options, colorizer, progress)
-
-
 def require_untimed(options: Options) -> None:
     """Raise `UsageError` if a hint in ``options`` has a time, since photographs have none."""
     for hint in options.hints:
@@ -155,20 +122,28 @@ def require_untimed(options: Options) -> None:
             )
 
 
-def _one(job: PhotoJob, options: Options, colorizer: Colorizer | None, progress: Progress) -> PhotoResult:
-    item = str(job.source)
-    progress.begin(item, 1, "photos")
-    try:
-        with (
-            given_or_opened(colorizer, options, progress=progress) as colorizer,
-            closing(_outcomes([job], colorizer, options, progress)) as outcomes,
-        ):
-            outcome = next(outcomes)
+def colorize_job(
+    job: PhotoJob, options: Options, colorizer: Colorizer | None, progress: Progress, *, item: str | None = None
+) -> PhotoResult:
+    """Colour one photograph, with an engine opened for it if ``colorizer`` is None. Raises what went wrong with it.
+
+    ``item`` is its name for ``progress``, by default its path.
+    """
+    # Cheap checks first, before an engine starts.
+    check_target(job.output, overwrite=options.overwrite, originals=job.protected)
+    _check_name(job, still_format(job.source))
+    item = item or str(job.source)
+    with (
+        announced(progress, item, 1, "photos"),
+        given_or_opened(colorizer, options, progress=progress) as colorizer,
+        closing(_outcomes([job], colorizer, options)) as outcomes,
+    ):
+        outcome = next(outcomes)
         if isinstance(outcome, _Fault):
             raise outcome.error
+        for note in outcome.notes:
+            progress.note(item, note)
         progress.advance(item)
-    finally:
-        progress.end(item)
     return outcome
 
 
@@ -184,24 +159,26 @@ def colorize_photos(
     A photograph that is already coloured, or whose tint is wanted, is copied byte for byte. Model inputs of the same
     shape share batches. Errors of the engine end the run, because they would affect every photograph.
     """
-    with closing(_outcomes(jobs, colorizer, options or Options(), progress or Silent())) as outcomes:
+    progress = progress or Silent()
+    with closing(_outcomes(jobs, colorizer, options or Options())) as outcomes:
         for outcome in outcomes:
-            yield Failure.of(outcome.source, outcome.error) if isinstance(outcome, _Fault) else outcome
+            if isinstance(outcome, _Fault):
+                yield Failure.of(outcome.source, outcome.error)
+                continue
+            for note in outcome.notes:
+                progress.note(str(outcome.source), note)
+            yield outcome
 
 
 def _outcomes(
-    jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options, progress: Progress
+    jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options
 ) -> Generator[PhotoResult | _Fault, None, None]:
     workers = min(_MOST_AT_ONCE, usable_cores()) if options.threads else 1
     with closing(_coloured(jobs, colorizer, options)) as photos:
         finish = partial(_finished, colorizer=colorizer, options=options)
         finished = abreast(photos, finish, workers=workers, weight=_weight, most=_WINDOW_WEIGHT, name="finish")
         with closing(finished) as outcomes:
-            for outcome in outcomes:
-                if isinstance(outcome, PhotoResult):
-                    for note in outcome.notes:
-                        progress.note(str(outcome.source), note)
-                yield outcome
+            yield from outcomes
 
 
 def _coloured(

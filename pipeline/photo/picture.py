@@ -189,9 +189,9 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
         shown = upsampled = said().times(beside)
         if picture.space is not None:
             upsampled = said(picture.space).times(beside)
-        if picture.own_colour is not None and still.chroma is not None:
-            shown = shown.keeping(still.chroma, picture.own_colour)
-            upsampled = upsampled.keeping(still.chroma, picture.own_colour)
+        kept = kept_part(picture, made)
+        if kept is not None and still.chroma is not None:
+            shown, upsampled = shown.keeping(still.chroma, kept), upsampled.keeping(still.chroma, kept)
         chroma, clipped = shown.small(luma, picture.color_spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     unsure = doubt(picture.verdict, picture.treat_as)
@@ -238,6 +238,16 @@ def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, ca
     height, width = picture.luma.shape
     stated = np.asarray(cv2.resize(made.share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return made, np.maximum(calm.beside, picture.turn.stored(stated))
+
+
+def kept_part(picture: Picture, made: Adjusted) -> F32 | None:
+    """Return where the picture keeps its own colour, (h, w), 0..1, as stored: not where hints have ``made`` another."""
+    own = picture.own_colour
+    if own is None:
+        return None
+    rows, columns = own.shape
+    stated = picture.model_input.turn.stored(made.share)
+    return own * (1 - np.asarray(cv2.resize(stated, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32))
 
 
 def space_of(still: Still) -> RgbSpace | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
@@ -15,7 +16,7 @@ from PIL import Image
 from engines.decoding import likely_colours
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.hints import adjustments
+from pipeline.color.hints import ColorHint, adjustments
 from pipeline.color.references import Reference
 from pipeline.color.spaces import F32, chroma_and_room, still_spec
 from pipeline.color.upsampling import Upsampled, upsample
@@ -28,6 +29,7 @@ from pipeline.photo.picture import (
     Picture,
     adjusted_answer,
     calm_parts,
+    kept_part,
     prepare_picture,
     treatment_of,
 )
@@ -91,13 +93,17 @@ class ScreenPhoto:
         asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
         made, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
         upsampled = upsample(seen, made.ab, spec, hints=asked.hints, change=made.change).times(beside)
-        if picture.own_colour is not None and picture.still.chroma is not None:
-            upsampled = upsampled.keeping(picture.still.chroma, picture.own_colour)
+        kept = kept_part(picture, made)
+        if kept is not None and picture.still.chroma is not None:
+            upsampled = upsampled.keeping(picture.still.chroma, kept)
         return self._rgb(upsampled)
 
-    def with_chroma(self, ab: F32) -> Rgb:
-        """Return the picture with ``ab`` (2, h, w), CIELAB, upright, in place of the network's, (h, w, 3)."""
-        return self._rgb(upsample(self.picture.model_input, ab, still_spec(_BITS)))
+    def with_chroma(self, ab: F32, hints: Sequence[ColorHint]) -> Rgb:
+        """Return the picture with ``ab`` (2, h, w), CIELAB, upright, in place of the network's, (h, w, 3).
+
+        ``hints`` are exact, and have changed ``ab`` already.
+        """
+        return self._rgb(upsample(self.picture.model_input, ab, still_spec(_BITS), hints=hints))
 
     def likely_colors(self, x: float, y: float) -> list[str]:
         """Return the colours that the network considers likely at a position, ``#RRGGBB`` at its own lightness."""

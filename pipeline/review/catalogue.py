@@ -20,7 +20,7 @@ from pipeline.interruption import StopRequest
 from pipeline.media.probe import FilmInfo, Probes
 from pipeline.options import Options
 from pipeline.originals import Originals
-from pipeline.photo.job import colorize_photo
+from pipeline.photo.one import colorize_photo
 from pipeline.progress import Progress
 from pipeline.reference_files import ReferenceFiles
 from pipeline.wording import encodable

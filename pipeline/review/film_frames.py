@@ -9,13 +9,12 @@ from pathlib import Path
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import adjustments
-from pipeline.color.spaces import F32
-from pipeline.color.statements import Statement, hinted
+from pipeline.color.statements import Statement, hinted, hints_in
 from pipeline.color.temporal import predict_alone
 from pipeline.film.reference_frames import FilmReferences
 from pipeline.film.stated_frames import hints_by_time, reference_statement
 from pipeline.options import Hint, Options
-from pipeline.photo.screen import ScreenPhoto
+from pipeline.photo.screen import Rgb, ScreenPhoto
 from pipeline.reference_files import size_and_time
 
 _KEPT = 64
@@ -31,8 +30,8 @@ class FilmFrames:
         self._colorizer = colorizer
         self._known = OrderedDict[Hashable, Statement]()
 
-    def chroma(self, film: Path, at: FrameAt, time: float, options: Options, references: FilmReferences) -> F32:
-        """Return the ab (2, h, w) of the frame of ``film`` that ``at`` gives for ``time``.
+    def shown(self, film: Path, at: FrameAt, time: float, options: Options, references: FilmReferences) -> Rgb:
+        """Return the result (h, w, 3) for the frame of ``film`` that ``at`` gives for ``time``.
 
         The frame is coloured like a film of a single frame: with its own hints in ``options``, and with hints for other
         frames and ``references`` as far as it resembles them. Raises the errors of `reference_statement`.
@@ -42,12 +41,14 @@ class FilmFrames:
         timed = self._timed(film, at, options)
         referenced = [self._reference(path, seen.luma.shape) for path in references.numbered.values()]
         referenced += [self._reference(path, None) for path in references.anywhere]
-        return predict_alone(
+        stated = (timed[time],) if time in timed else ()
+        ab = predict_alone(
             seen,
             frame.prediction,
             self._colorizer.prediction_settings(options, (*timed.values(), *referenced)),
-            stated=(timed[time],) if time in timed else (),
+            stated=stated,
         )
+        return frame.with_chroma(ab, hints_in(stated))
 
     def _timed(self, film: Path, at: FrameAt, options: Options) -> dict[float, Statement]:
         """Return the statements made from hints, by time; hints for photographs have none."""

@@ -174,7 +174,7 @@ class Studio:
             return self._photo(item, Place(time=time))
 
         references = self._film_references(item, correction)
-        return at(time).with_chroma(self._films.chroma(item.source, at, time, wanted, references))
+        return self._films.shown(item.source, at, time, wanted, references)
 
     def _reference(self, item: Item, correction: Correction) -> Reference | None:
         if item.kind == FILM:

@@ -52,7 +52,7 @@ def test_a_provider_whose_libraries_do_not_load_is_told_and_passed_over(
     assert engine.spec.precision == "f32"
     ((name, reason),) = choice.rejected
     assert name == "onnxruntime on cuda"
-    assert "libraries that cuda needs do not load" in reason
+    assert "cuda does not start here: its device is missing, or libraries that it needs" in reason
     with pytest.raises(EngineError, match="cuda"):
         open_accelerated(model_of(tiny), Setup())
 

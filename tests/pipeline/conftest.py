@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.options import Options
 from tests.engines.tiny import FILM_SIZE, write_tiny_model
 from tests.engines.two import write_two_model
+from tests.permissions import bound
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,12 @@ def opened(two: Path) -> Iterator[Colorizer]:
     """A colorizer for `two`."""
     with open_colorizer(Options(engine="onnxruntime", model=str(two))) as colorizer:
         yield colorizer
+
+
+@pytest.fixture
+def bound_by_permissions() -> Iterator[None]:
+    """Let permissions bind the superuser too. Skipped on Windows, which has others."""
+    if sys.platform == "win32":
+        pytest.skip("needs POSIX permissions")
+    with bound():
+        yield

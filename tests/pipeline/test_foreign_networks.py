@@ -20,7 +20,7 @@ from pipeline.color.colorizer import Colorizer, open_colorizer  # noqa: E402
 from pipeline.color.model_input import ModelInput  # noqa: E402
 from pipeline.film.job import colorize_video  # noqa: E402
 from pipeline.options import Codec, Options, Quality  # noqa: E402
-from pipeline.photo.job import colorize_photo  # noqa: E402
+from pipeline.photo.one import colorize_photo  # noqa: E402
 from pipeline.progress import Silent  # noqa: E402
 from tests.engines.networks.ddcolor import DDColor  # noqa: E402
 from tests.engines.networks.exporting import export, randomised  # noqa: E402

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipeline import Options, UsageError, colorize_archive, colorize_photo, colorize_video
 from pipeline.archive.report.previews import Packs
@@ -31,6 +33,10 @@ def by_another_spelling(source: Path) -> Path:
     return source.parent / "elsewhere" / ".." / source.name
 
 
+def by_a_folder_that_is_not_there(source: Path) -> Path:
+    return source.parent / "new" / ".." / source.name
+
+
 def by_a_link(source: Path) -> Path:
     alias = source.with_name(f"link{source.suffix}")
     alias.symlink_to(source)
@@ -49,7 +55,7 @@ def by_a_linked_folder(source: Path) -> Path:
     return folder / source.name
 
 
-ALIASES = [by_name, by_another_spelling, by_a_link, by_a_hard_link, by_a_linked_folder]
+ALIASES = [by_name, by_another_spelling, by_a_folder_that_is_not_there, by_a_link, by_a_hard_link, by_a_linked_folder]
 Alias = Callable[[Path], Path]
 
 
@@ -88,6 +94,22 @@ def test_a_photograph_never_becomes_its_own_result(photo: Path, alias: Alias, ov
     options = Options(engine="onnxruntime", model=str(tiny), overwrite=overwrite)
     with pytest.raises(UsageError, match="is an original"):
         colorize_photo(photo, alias(photo), options)
+    assert fingerprint(photo) == before
+    assert not (photo.parent / "new").exists()
+
+
+@pytest.mark.few(4)
+@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("given", [Path.read_bytes, Image.open, Path.open])
+def test_a_photograph_never_becomes_the_result_of_its_picture_in_memory(
+    photo: Path, alias: Alias, given: Callable[..., Any], tiny: Path
+) -> None:
+    before, target = fingerprint(photo), alias(photo)
+    options = Options(engine="onnxruntime", model=str(tiny), overwrite=True)
+    picture = given(photo, "rb") if given is Path.open else given(photo)
+    with pytest.raises(UsageError, match="is returned, not written to"):
+        colorize_photo(picture, target, options)
+    colorize_photo(picture, None, options)
     assert fingerprint(photo) == before
 
 

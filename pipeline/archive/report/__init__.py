@@ -13,7 +13,7 @@ from pipeline.archive.context import Archive
 from pipeline.archive.ledger import ShardRecord, ShardStatus, to_run_again
 from pipeline.archive.report.items import Rows
 from pipeline.archive.report.page import Contents, ShardLine, Sheet, page
-from pipeline.archive.report.previews import Packed, inside
+from pipeline.archive.report.previews import EMBEDDED, Packed, inside
 from pipeline.archive.report.summary import Summary, records_at, summarise
 from pipeline.publish import HOME, publishing
 
@@ -32,12 +32,15 @@ _WORDS = {
 _ENDS = {ShardStatus.FINISHED: "finished", ShardStatus.STOPPED: "stopped cleanly before everything was done"}
 
 
-def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
+def write_report(
+    archive: Archive, shards: Sequence[ShardRecord], *, rows: int = ROWS, embedded: int = EMBEDDED
+) -> Path:
     """Write the report of ``archive`` into its output folder atomically and return its path.
 
-    It covers all ``shards``, and names those that are missing, in progress or unfinished. Items beyond the first 10,000
-    are on further sheets, in `SHEETS`. Items that a person accepted need no look. Raises `OutputError` if a ledger
-    cannot be read or the disk refuses.
+    It covers all ``shards``, and names those that are missing, in progress or unfinished. Items beyond the first
+    ``rows`` are on further sheets, in `SHEETS`. Each contains ``embedded`` bytes of pictures; the others are loaded
+    from their packs. Items that a person accepted need no look. Raises `OutputError` if a ledger cannot be read or the
+    disk refuses.
     """
     output = archive.output
     homes = {shard.ledger: shard.home for shard in shards if shard.ledger is not None}
@@ -45,27 +48,27 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     addresses_of = {ledger: home.relative_to(output).as_posix() for ledger, home in homes.items()}
     found, items = summarise(ledgers, archive)
     runs = sorted((run for shard in shards for run in shard.runs), key=lambda run: run.started)
-    sheets, left_out = _sheets(found), _left_out(shards)
+    sheets, left_out = _sheets(found, rows), _left_out(shards)
     lines = [_line(shard) for shard in shards] if len(shards) > 1 else []
     again = to_run_again(shards) if len(shards) > 1 else ""
     # The first sheet last: it must exist only once everything that it links to does.
     for sheet in reversed(sheets):
-        rows, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
-        here = slice(sheet.first, sheet.first + ROWS)
+        items_here, pictured = Rows(), list[tuple[str, Path, Packed, int]]()
+        here = slice(sheet.first, sheet.first + rows)
         records = records_at(ledgers, found.order[here])
         for (ledger, record), needs_look in zip(records, found.looks[here], strict=True):
             item = items.shown(record, needs_look=bool(needs_look))
-            rows.add(item, addresses_of[ledger])
+            items_here.add(item, addresses_of[ledger])
             if item.packed is not None and len(pictured) < _PICTURED:
                 pictured.append((item.path, homes[ledger], item.packed, len(item.labels)))
         contents = Contents(
             summary=found,
-            rows=rows,
+            rows=items_here,
             sheet=sheet,
             sheets=sheets,
             runs=runs,
             left_out=left_out,
-            pictures=inside(pictured),
+            pictures=inside(pictured, room=embedded),
             shards=lines,
             again=again,
             archive=archive,
@@ -82,14 +85,14 @@ def write_report(archive: Archive, shards: Sequence[ShardRecord]) -> Path:
     return output / REPORT
 
 
-def _sheets(found: Summary) -> list[Sheet]:
-    starts = range(0, max(1, found.count), ROWS)
+def _sheets(found: Summary, rows: int) -> list[Sheet]:
+    starts = range(0, max(1, found.count), rows)
     return [
         Sheet(
             number=number,
             address=REPORT if number == 1 else f"{SHEETS}/sheet-{number:04}.html",
             first=first,
-            last=min(first + ROWS, found.count),
+            last=min(first + rows, found.count),
         )
         for number, first in enumerate(starts, 1)
     ]

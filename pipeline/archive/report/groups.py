@@ -70,4 +70,5 @@ def _without(text: str, names: Iterable[str]) -> str:
     for name in names:
         text = text.replace(name, "…")
     bare = text.removeprefix("…: ")
-    return bare[:1].upper() + bare[1:]
+    is_path = "/" in bare.partition(" ")[0]
+    return bare if is_path else bare[:1].upper() + bare[1:]

@@ -24,7 +24,7 @@ from pipeline.results import Preview
 FOLDER = "previews"
 _FULL = 512 << 10  # bytes in a full pack: the page loads packs whole
 _IN_A_FOLDER = 1000
-_INSIDE = 8_000_000  # bytes of pictures embedded in the page
+EMBEDDED = 8_000_000  # bytes of pictures in the page itself
 _NAME = re.compile(r"(\d{6,})\.css")
 _LINE = re.compile(rb":root\{--[0-9a-f]+-\d+-before:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]*)\);"
                    rb"--[0-9a-f]+-\d+-after:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]*)\)\}\n")  # fmt: skip
@@ -125,13 +125,13 @@ def read(home: Path, packed: Packed, count: int) -> list[tuple[str, str]]:
     return pairs
 
 
-def inside(items: Iterable[tuple[str, Path, Packed, int]]) -> Pictures:
-    """Return the pictures of the first of ``items``, up to some 8 MB: base64 of before and after, by `stem`.
+def inside(items: Iterable[tuple[str, Path, Packed, int]], *, room: int) -> Pictures:
+    """Return the pictures of the first of ``items``, up to ``room`` bytes: base64 of before and after, by `stem`.
 
     Items are the path of a source, the home of its packs, and the location and number of its pictures. Raises
     `OutputError`.
     """
-    found, room = Pictures(), _INSIDE
+    found = Pictures()
     for path, home, packed, count in items:
         pairs = read(home, packed, count)
         if len(pairs) < count:

@@ -7,8 +7,8 @@ from pathlib import Path
 from pipeline.archive.context import archive_at
 from pipeline.archive.fingerprints import FileStat
 from pipeline.archive.ledger import Ledger, Planned, RunEnd, RunOutcome, ShardRecord, ShardStatus
-from pipeline.archive.report import write_report
-from pipeline.archive.report.previews import Packs
+from pipeline.archive.report import ROWS, write_report
+from pipeline.archive.report.previews import EMBEDDED, Packs
 from pipeline.originals import NO_ORIGINALS
 from pipeline.results import Failure, FilmResult, PhotoResult
 
@@ -57,8 +57,8 @@ class Shelf:
         for _ in range(times):
             self.ledger.failed(path, failure, seconds=0.2, quarantine_after=3)
 
-    def report(self) -> Path:
-        """Write the report of this ledger only."""
+    def report(self, *, rows: int = ROWS, embedded: int = EMBEDDED) -> Path:
+        """Write the report of this ledger only, with limits like those of `write_report`."""
         shard = ShardRecord(
             key=None,
             home=self.ledger.path.parent,
@@ -66,7 +66,7 @@ class Shelf:
             runs=self.ledger.runs(),
             status=ShardStatus.FINISHED,
         )
-        return write_report(archive_at(self.source, self.output), [shard])
+        return write_report(archive_at(self.source, self.output), [shard], rows=rows, embedded=embedded)
 
     def end(self, *, done: int = 0, failed: int = 0, skipped: int = 0) -> None:
         """End the run."""

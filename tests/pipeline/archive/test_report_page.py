@@ -40,10 +40,8 @@ def browser() -> Iterator[Page]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of 130 ordinary photographs, some doubtful ones, a film, failures and a hostile name."""
     root = tmp_path_factory.mktemp("report")
-    with open_ledger(root / "out") as ledger, pytest.MonkeyPatch.context() as patch:
+    with open_ledger(root / "out") as ledger:
         shelf = Shelf(root / "in", root / "out", ledger)
-        # Room for a few pictures: the other ones are loaded from files, as in a large archive.
-        patch.setattr("pipeline.archive.report.previews._INSIDE", 10_000)
 
         def done(path: str, **changes: Any) -> None:
             changes = {"previews": (preview(),)} | changes
@@ -65,7 +63,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shelf.failed("damp/z" + HOSTILE, SAID, advice=SAID)
         shelf.plan("late.jpg")
         shelf.end(done=ORDINARY + 4, failed=4)
-        return shelf.report()
+        return shelf.report(embedded=10_000)
 
 
 @pytest.fixture
@@ -339,9 +337,7 @@ def test_without_scripts_everything_but_the_contact_sheet_is_there(browser: Page
 def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of 25 photographs and two failures on sheets of ten items."""
     root = tmp_path_factory.mktemp("sheets")
-    with open_ledger(root / "out") as ledger, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.archive.report.ROWS", 10)
-        patch.setattr("pipeline.archive.report.previews._INSIDE", 0)
+    with open_ledger(root / "out") as ledger:
         shelf = Shelf(root / "in", root / "out", ledger)
         for number in range(25):
             path = f"box/photo {number:03}.jpg"
@@ -351,7 +347,7 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(2):
             shelf.failed(f"plate {number}.jpg", "is damaged")
         shelf.end(done=25, failed=2)
-        return shelf.report()
+        return shelf.report(rows=10, embedded=0)
 
 
 def test_what_is_beyond_the_first_sheet_is_on_further_ones(browser: Page, sheets: Path) -> None:
@@ -386,13 +382,11 @@ def test_a_number_of_the_head_leads_to_the_sheet_that_has_its_items(browser: Pag
 
 
 def test_sheets_that_are_not_needed_any_more_are_deleted(tmp_path: Path) -> None:
-    with open_ledger(tmp_path / "out") as ledger, pytest.MonkeyPatch.context() as patch:
+    with open_ledger(tmp_path / "out") as ledger:
         shelf = Shelf(tmp_path / "in", tmp_path / "out", ledger)
         for number in range(5):
             shelf.plan(f"{number}.jpg")
-        patch.setattr("pipeline.archive.report.ROWS", 2)
-        shelf.report()
+        shelf.report(rows=2)
         assert len(list((tmp_path / "out" / ".autochrome" / "report").iterdir())) == 2
-        patch.setattr("pipeline.archive.report.ROWS", 5)
-        shelf.report()
+        shelf.report(rows=5)
         assert not list((tmp_path / "out" / ".autochrome" / "report").iterdir())

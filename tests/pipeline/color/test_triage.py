@@ -87,6 +87,16 @@ def test_a_clear_shot_is_what_it_is_whatever_the_film(usual: SourceTone) -> None
     assert frames[-1].verdict.tone is SourceTone.COLOUR
 
 
+def test_the_film_is_not_sampled_for_shots_that_are_clear() -> None:
+    asked = list[None]()
+    list(
+        judge_shots(
+            records([GREY] * 9, [COLOURED]), lambda frame: frame.seen, Options(), usual=lambda: asked.append(None)
+        )
+    )
+    assert not asked
+
+
 def test_the_usual_tone_of_a_film() -> None:
     assert usual_tone([COLOURED] * 9 + [DARK] * 9 + [GREY] * 2) is SourceTone.COLOUR
     assert usual_tone([SEPIA_TONED] * 8) is SourceTone.TINTED

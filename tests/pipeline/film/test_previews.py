@@ -43,7 +43,7 @@ def test_an_excerpt_holds_the_very_pictures_from_a_key_frame_on(tmp_path: Path, 
     found = excerpt(film, Span(seconds=Fraction(1), start=Fraction(2)), tmp_path / "part")
     assert Fraction(3, 2) < found.start <= 2
     whole, part = frames(film), frames(found.path)
-    first = frame_number(film, found.start)
+    first = frame_number(probe(film), found.start)
     assert first == round(found.start * 25)
     assert 25 <= len(part) <= 25 + 12
     for number in range(20):
@@ -83,7 +83,7 @@ def test_what_lies_behind_the_end_is_an_error(tmp_path: Path) -> None:
         Image.new("L", (64, 48), 100 + number).save(pictures / f"frame_{number:04}.png")
     part = excerpt(pictures, Span(seconds=Fraction(1, 6), start=Fraction(1, 12)), empty, rate=Fraction(24))
     assert [path.name for path in sorted(part.path.iterdir())] == [f"frame_{n:04}.png" for n in range(2, 6)]
-    assert frame_number(pictures, part.start, rate=Fraction(24)) == 2
+    assert frame_number(probe(pictures, rate=Fraction(24)), part.start) == 2
     with pytest.raises(UsageError, match="no frames at 60"):
         excerpt(pictures, Span(seconds=Fraction(1), start=Fraction(60)), empty, rate=Fraction(24))
     text = tmp_path / "text.mp4"

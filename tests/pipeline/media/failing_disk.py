@@ -41,13 +41,22 @@ class Failing(io.RawIOBase):
         super().close()
 
 
-def fail_behind(path: Path, good: int, error: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every opening of ``path`` meet a disk that fails behind its first ``good`` bytes."""
+def fail_behind(path: Path, good: int, error: int, monkeypatch: pytest.MonkeyPatch, *, opening: int = 1) -> None:
+    """Let opening number ``opening`` of ``path``, and all later ones, meet a disk that fails.
+
+    It gives the first ``good`` bytes; if that is negative, the file cannot be opened.
+    """
+    openings = 0
 
     def failing(file: Any, mode: str = "r", buffering: int = -1, *more: Any, **named: Any) -> Any:
+        nonlocal openings
         if mode == "rb" and not isinstance(file, int) and Path(file) == path:
-            raw = Failing(path, good, error)
-            return raw if buffering == 0 else io.BufferedReader(raw)
+            openings += 1
+            if openings >= opening and good < 0:
+                raise OSError(error, os.strerror(error), str(path))
+            if openings >= opening:
+                raw = Failing(path, good, error)
+                return raw if buffering == 0 else io.BufferedReader(raw)
         return real(file, mode, buffering, *more, **named)
 
     real = io.open

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.media.encryption import is_scrambled
 from pipeline.media.film_plan import plan_film
 from pipeline.media.hdr import Hdr
 from pipeline.media.probe import probe
@@ -200,7 +200,8 @@ def test_scrambled_transport_streams_are_called_encrypted(tmp_path: Path) -> Non
     for place in range(0, len(data), 188):
         data[place + 3] |= 0x80
     film.write_bytes(data)
-    assert is_scrambled(film, "mpegts")
+    with pytest.raises(InputError, match="is encrypted"):
+        survey(film)
 
 
 def test_scrambled_discs_are_called_encrypted(tmp_path: Path) -> None:
@@ -215,10 +216,16 @@ def test_scrambled_discs_are_called_encrypted(tmp_path: Path) -> None:
 
 def test_protected_windows_media_is_called_encrypted(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.wmv", codec="wmv2", **TINY)
-    data = film.read_bytes()
-    mark = bytes.fromhex("fbb31122 23bd d211 b4b7 00a0c955fc6e".replace(" ", ""))
-    film.write_bytes(data[:30] + mark + (24).to_bytes(8, "little") + data[30:])
-    assert is_scrambled(film, "asf")
+    data = bytearray(film.read_bytes())
+    # Secret data, kind of protection, key and address of the licence, each with its length.
+    said = b"".join(len(text).to_bytes(4, "little") + text for text in (b"\0", b"DRM\0", b"\0", b"\0"))
+    protection = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e") + (24 + len(said)).to_bytes(8, "little") + said
+    data[30:30] = protection
+    size, objects = struct.unpack_from("<QI", data, 16)
+    struct.pack_into("<QI", data, 16, size + len(protection), objects + 1)
+    film.write_bytes(data)
+    with pytest.raises(InputError, match="is encrypted"):
+        survey(film)
 
 
 CODERS = pytest.mark.parametrize(

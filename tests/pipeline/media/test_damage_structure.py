@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.media.probe import probe
 from pipeline.media.source import open_source
-from pipeline.media.structure import find_break
+from pipeline.media.structure import break_in
 from tests.films import Sound, make_film
 from tests.pipeline.media.rewriting import rewrite, survey
 
@@ -49,7 +49,12 @@ def broken(path: Path, data: bytes | None = None) -> str | None:
         container = film.format.name
     if data is not None:
         path.write_bytes(data)
-    return find_break(path, container)
+    return found_in(path, container)
+
+
+def found_in(path: Path, container: str) -> str | None:
+    with path.open("rb") as file:
+        return break_in(file, container)
 
 
 @pytest.mark.few(2)
@@ -67,7 +72,7 @@ def test_a_cut_is_found_wherever_it_is(tmp_path: Path, name: str) -> None:
     unit = {"film.ts": 188, "film.m2ts": 192}.get(name)
     for cut in range(len(data) // 3, len(data), len(data) // 23):
         if unit is None or cut % unit:
-            found = find_break(*_written(film, data[:cut], data))
+            found = found_in(*_written(film, data[:cut], data))
             assert found is not None, cut
             assert "cut off" in found or "breaks at" in found
 
@@ -86,7 +91,7 @@ def test_bytes_lost_in_the_middle_are_found(tmp_path: Path, name: str) -> None:
     film = film_of(tmp_path, name)
     data = film.read_bytes()
     place = len(data) // 2
-    assert find_break(*_written(film, data[:place] + data[place + 101 :], data)) is not None
+    assert found_in(*_written(film, data[:place] + data[place + 101 :], data)) is not None
 
 
 def test_a_matroska_file_written_to_a_pipe_is_whole(tmp_path: Path) -> None:
@@ -176,7 +181,7 @@ def test_a_block_of_a_track_that_does_not_exist_is_found(tmp_path: Path) -> None
 def test_unknown_containers_are_taken_as_whole(tmp_path: Path) -> None:
     film = tmp_path / "film.flv"
     film.write_bytes(b"anything")
-    assert find_break(film, "flv") is None
+    assert found_in(film, "flv") is None
 
 
 def test_a_broken_structure_is_an_error_before_the_first_frame(tmp_path: Path) -> None:

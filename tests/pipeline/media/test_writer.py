@@ -20,6 +20,7 @@ from pipeline.media.video_plan import plan_video
 from pipeline.media.writer import FilmWriter
 from pipeline.options import Codec, Options, Quality
 from pipeline.results import NoteKind
+from tests.commands import ROOT
 from tests.films import (
     INTERLACED,
     Sound,
@@ -31,10 +32,10 @@ from tests.films import (
     packets,
     positions,
 )
+from tests.pipeline.media.interrupting import interrupt_again_and_again
 from tests.pipeline.media.rewriting import neutral_chroma, rewrite
 from tests.sampled import sampled
 
-ROOT = Path(__file__).parents[3]
 UNEVEN = (0, 40, 55, 100, 340, 345, 400, 1000, 1001, 1100)
 
 
@@ -140,8 +141,8 @@ def test_television_rates_stay_exact_in_mp4(tmp_path: Path) -> None:
 def test_matroska_rounds_times_to_milliseconds_and_says_so(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mp4", codec="libx264", times=range(0, 20020, 1001), time_base=Fraction(1, 30000))
     result = rewrite(film, quality=Quality.MASTER)
-    for number, time in enumerate(frame_times(result.output)):
-        assert abs(time - Fraction(1001 * number, 30000)) <= Fraction(1, 2000)
+    for number, moment in enumerate(frame_times(result.output)):
+        assert abs(moment - Fraction(1001 * number, 30000)) <= Fraction(1, 2000)
     assert any("rounded to 1/1000 s" in note.text for note in result.notes)
 
 
@@ -441,9 +442,9 @@ def test_sound_lies_beside_its_picture_in_the_file_even_with_rare_subtitles(tmp_
     )
     result = rewrite(film)
     latest = [Fraction(0), Fraction(0)]
-    for index, time in positions(result.output):
+    for index, moment in positions(result.output):
         if index < 2:
-            latest[index] = time
+            latest[index] = moment
             assert abs(latest[0] - latest[1]) < 3
 
 
@@ -575,3 +576,42 @@ def test_a_second_picture_stream_is_carried_along(tmp_path: Path) -> None:
     result = rewrite(double)
     assert [str(plan) for plan in result.streams] == ["video 1 (h264): copy"]
     assert packets(result.output, "video", 1) == packets(double, "video", 1)
+
+
+# Writes packets again and again; says each time that it has begun, and begins anew when it is interrupted.
+WRITING = """
+import signal, sys
+from pathlib import Path
+import av, numpy as np
+from pipeline.media.film_plan import plan_film
+from pipeline.media.writer import FilmWriter
+from pipeline.options import Codec, Options, Quality
+signal.signal(signal.SIGINT, signal.default_int_handler)
+source, output = map(Path, sys.argv[1:])
+plan = plan_film(source, Options(codec=Codec.FFV1, quality=Quality.MASTER), suffix=".mkv")
+data = bytes(1 << 20)
+
+def packets():
+    for number in range(64):
+        packet = av.Packet(data)
+        packet.pts = packet.dts = number
+        packet.is_keyframe = True
+        yield packet
+
+for number in range(20):
+    print("begun", flush=True)
+    try:
+        while True:
+            output.unlink(missing_ok=True)
+            with FilmWriter(plan.info, plan.video, (), output) as writer:
+                writer.append(packets(), frames=64)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no Ctrl-C to a single process")
+def test_ctrl_c_of_a_caller_is_not_lost_while_ffmpeg_writes(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(3))
+    interrupt_again_and_again(WRITING, film, tmp_path / "out.mkv", times=20)

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.color.album_page import beside_page, page
 from pipeline.color.colorizer import Colorizer
 from pipeline.options import Options, Tone
-from pipeline.photo.job import colorize_photo
+from pipeline.photo.one import colorize_photo
 from pipeline.results import PhotoResult
 from tests.photos import rgb_of, save, scene, tinted
 

@@ -17,7 +17,8 @@ from pipeline.errors import InputError, UsageError
 from pipeline.film.job import colorize_video
 from pipeline.options import Hint, Options, TreatAs, Unit
 from pipeline.originals import NO_ORIGINALS
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos
+from pipeline.photo.job import PhotoJob, colorize_photos
+from pipeline.photo.one import colorize_photo
 from pipeline.results import Failure, PhotoResult, Treatment
 from tests.films import make_film
 from tests.photos import exif, rgb_of, save, scene, tinted

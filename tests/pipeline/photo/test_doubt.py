@@ -10,8 +10,8 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.documents import result_from_json, to_json
-from pipeline.options import Options, TreatAs
-from pipeline.photo.job import colorize_photo
+from pipeline.options import Hint, Options, TreatAs
+from pipeline.photo.one import colorize_photo
 from pipeline.results import Doubt, PhotoResult, SourceTone, Treatment
 from tests.photos import rgb_of, save, scene, sepia, tinted
 
@@ -49,6 +49,15 @@ def test_a_stamp_keeps_its_colour_and_is_named(tone: str, suffix: str, tmp_path:
     assert "--treat-as colour" in note.text
     assert result.measures is not None
     assert result.measures.doubt >= 0.5
+
+
+def test_a_person_s_colour_replaces_the_stamp_s(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = save(tmp_path / "a.png", stamped(rgb_of_grey()))
+    hint = Hint(x=290 / 352, y=205 / 256, color="#2A7A40")
+    made = np.asarray(Image.open(result_of(source, colorizer, hints=(hint,)).output).convert("RGB"), int)
+    inner = made[STAMP][12:-12, 12:-12].reshape(-1, 3).mean(axis=0)
+    assert inner[1] > inner[0] + 25
+    assert inner[1] > inner[2] + 10
 
 
 @pytest.mark.slow

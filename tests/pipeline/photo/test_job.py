@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from engines.network import Network, NetworkSpec, Prediction
 from engines.networks import open_network
@@ -18,7 +19,8 @@ from pipeline.color.colorizer import Colorizer
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.media.stills.registry import SUFFIXES
 from pipeline.options import Options, Tone, TreatAs
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, default_output, result_name
+from pipeline.photo.job import PhotoJob, colorize_photos, default_output, result_name
+from pipeline.photo.one import colorize_photo
 from pipeline.results import Failure, NoteKind, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import exif, rgb_of, save, save_jp2, save_tiff, save_with_metadata, scene, sepia, tinted
@@ -311,7 +313,7 @@ def test_a_jpeg_result_has_the_quality_of_its_source(quality: int, tmp_path: Pat
     grey = save(tmp_path / "grey.jpg", scene(), quality=quality)
     toned = save(tmp_path / "toned.jpg", sepia(scene()), quality=quality)
     for source in (grey, toned):
-        with Image.open(source) as before, Image.open(coloured(source, colorizer)) as after:
+        with JpegImageFile(source) as before, JpegImageFile(coloured(source, colorizer)) as after:
             assert after.quantization[0] == before.quantization[0]
             former = before.quantization.get(1, after.quantization[1])
             assert all(new <= old for new, old in zip(after.quantization[1], former, strict=True))

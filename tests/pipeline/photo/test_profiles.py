@@ -19,7 +19,7 @@ from engines.registry import EngineChoice
 from engines.tensors import F32
 from pipeline.color.colorizer import Colorizer
 from pipeline.options import Options
-from pipeline.photo.job import colorize_photo
+from pipeline.photo.one import colorize_photo
 from pipeline.results import PhotoResult
 from tests import photos
 from tests.sampled import sampled

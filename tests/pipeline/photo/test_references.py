@@ -16,8 +16,8 @@ from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import EngineError, InputError, UsageError
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS
-from pipeline.photo.in_memory import colorize_picture
-from pipeline.photo.job import PhotoJob, colorize_photo, colorize_photos, default_output
+from pipeline.photo.job import PhotoJob, colorize_photos, default_output
+from pipeline.photo.one import colorize_photo
 from pipeline.results import Failure, PhotoResult
 from tests.engines.faults import fault_entries
 from tests.photos import rgb_of, save, scene, tinted
@@ -39,7 +39,7 @@ def test_a_reference_makes_the_result_like_it(tmp_path: Path, opened: Colorizer)
     lent = colorize_photo(source, tmp_path / "lent.png", Options(reference=reference), colorizer=opened)
     assert error(lent.output) < error(plain.output) * 2 / 3
     assert (plain.references, lent.references) == ((), (reference,))
-    in_memory = colorize_picture(scene(), Options(reference=reference), colorizer=opened)
+    in_memory = colorize_photo(scene(), None, Options(reference=reference), colorizer=opened)
     assert np.abs(in_memory.astype(int) - np.asarray(Image.open(lent.output).convert("RGB"))).max() <= 1
 
 

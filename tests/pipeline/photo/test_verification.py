@@ -20,7 +20,7 @@ from pipeline.media.stills import read_still
 from pipeline.media.stills.registry import FORMATS
 from pipeline.media.stills.still import Page, StillFormat
 from pipeline.options import Options, Tone
-from pipeline.photo.job import colorize_photo
+from pipeline.photo.one import colorize_photo
 from pipeline.photo.verification import verify_copy
 from pipeline.results import Note, Proof
 from tests.photos import (

@@ -18,7 +18,7 @@ from PIL import Image
 
 from pipeline.commands.model_quiz import product_predictor
 from pipeline.options import Options
-from pipeline.photo.job import colorize_photo
+from pipeline.photo.one import colorize_photo
 from tests.browser import BROWSERS, CHROMIUM, browsing
 from tests.commands import PATIENCE, command
 from tests.training.conftest import synthetic_photo
