@@ -220,7 +220,6 @@ def test_a_film_that_only_refers_to_other_files_is_told_so(tmp_path: Path) -> No
         probe(path)
 
 
-
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_an_encrypted_film_that_cannot_be_decoded_or_opened_is_not_called_damaged(tmp_path: Path, suffix: str) -> None:
     film = protected_matroska(tmp_path) if suffix == "mkv" else fragment_of_protected_mp4(tmp_path)
