@@ -44,6 +44,7 @@ _READ_SIDE = 512
 _LEAST_SIDE = 100
 _RIDGE, _RIDGE_OF_EDGES, _RIDGE_OF_EXPECTATION = 3.0, 0.3, 15.0  # for many terms, for few, for few pictures
 _ROUNDS = 25
+_WITHIN = 5.0  # a little beyond where the third table decides
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
 _WIDTH = 120
 _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
@@ -156,10 +157,10 @@ def with_edges(picture: F32) -> Figures | None:
 
 
 def in_doubt(picture: F32, expects: Expects) -> Figures | None:
-    """Return the input of the third table; None for a picture that is not in doubt without it."""
+    """Return the input of the third table; None for a picture that is hardly in doubt without it."""
     luma, chroma = planes(picture)
     scan = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False, expects=expects)
-    return scan.doubt()
+    return scan.doubt(within=_WITHIN)
 
 
 def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:

