@@ -243,7 +243,7 @@ def test_a_pillow_image_of_a_damaged_file_is_an_unusable_input(
 def test_a_pillow_image_whose_file_is_closed_is_told_so(tmp_path: Path, colorizer: Colorizer) -> None:
     with save(tmp_path / "a.png", scene()).open("rb") as file:
         image = Image.open(file)
-    with pytest.raises(InputError, match="picture in memory: cannot be decoded: .*closed") as caught:
+    with pytest.raises(InputError, match=r"picture in memory: cannot be decoded: .*closed") as caught:
         colorize_photo(image, colorizer=colorizer)
     assert "Open it again" in caught.value.advice
 
