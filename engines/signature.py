@@ -42,6 +42,13 @@ class Signature:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
+    def one_to_one(self, taken: int, answered: int) -> tuple[Port, Port] | None:
+        """Return the only input and the only output, if they are pictures with so many channels."""
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            return None
+        (picture,), (answer,) = self.inputs, self.outputs
+        return (picture, answer) if picture.is_picture(taken) and answer.is_picture(answered) else None
+
     def __str__(self) -> str:
         return f"it takes {'; '.join(map(str, self.inputs))} and answers {'; '.join(map(str, self.outputs))}"
 

@@ -5,8 +5,8 @@ can end: between segments, photographs or films if current work may be finished,
 A second signal also raises `Interruption` in the main thread, which may be deep inside a call that checks nothing.
 
 A native library that calls back into Python swallows exceptions raised there: the run would continue with a write
-missing. So signals are turned into an exception only where it cannot be lost. Python's own handler, which raises
-KeyboardInterrupt anywhere, is lost there now and then: long work of a library caller should be given a `StopRequest`.
+missing. So signals are turned into an exception only where it cannot be lost. Of Python's own handler, which raises
+KeyboardInterrupt anywhere, `pipeline.media.native_files` keeps it; it may be lost only in a folder of pictures.
 """
 
 from __future__ import annotations

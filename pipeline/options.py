@@ -85,9 +85,8 @@ class Hint:
 
     ``x`` and ``y`` are shares of its width and height, 0..1, from the top left, or, depending on ``unit``, the column
     and row of a pixel, counted from 0 (see `hints_in_shares`). ``color`` is sRGB ``#RRGGBB`` or ``neutral``. The colour
-    is exact at the position, as far as the gamut allows, nearly exact within ``reach``, a share of the shorter side,
-    and spreads to similar areas beyond it. ``time`` is in seconds, for films; ``page`` counts from 1, for files with
-    several pages.
+    is exact within ``reach``, a share of the shorter side, as far as the gamut allows, and spreads to similar areas
+    beyond it. ``time`` is in seconds, for films; ``page`` counts from 1, for files with several pages.
     """
 
     x: float
@@ -108,6 +107,8 @@ class Hint:
             raise ValueError(f"color: {self.color} is not a colour; write #RRGGBB, or neutral")
         if self.page < 1 or (self.time is not None and not self.time >= 0):
             raise ValueError(f"page {self.page} at {self.time} s: pages count from 1, times from 0")
+        if self.page > 1 and self.time is not None:
+            raise ValueError(f"page {self.page} at {self.time} s: films have times, photographs have pages")
 
 
 def hints_in_shares(hints: Iterable[Hint], sizes: Mapping[int, tuple[int, int]], *, source: Path) -> tuple[Hint, ...]:

@@ -161,7 +161,7 @@ def _become(request: int, stdout: int, stderr: int) -> NoReturn:
             raise
         ended = ending.code or 0
     # Exit like the interpreter, but without tearing down every module, which takes longer than most commands.
-    threading._shutdown()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -23,13 +23,12 @@ from typer.main import get_command
 from cli import CONFIGURED
 from pipeline.archive.run_options import Shard
 from pipeline.commands import archive, video
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 from tests.engines.tiny import write_tiny_model
 from tests.photos import save, scene
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent
 NIGHTLY = ROOT / "examples" / "nightly"
 PROGRAM = "/opt/autochrome/bin/colorize-archive"
 NO_RETRY = {"2", "4", "7", "8", "9"}

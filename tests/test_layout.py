@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.commands import ROOT
+
 PACKAGES = ("engines", "pipeline", "training")
 MODULES = sorted(
     [ROOT / "cli.py", *(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))],

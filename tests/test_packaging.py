@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.commands import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,10 @@ from pipeline.originals import Originals
 from pipeline.os_errors import advice_for, says_no_file
 from pipeline.publish import publishing
 from pipeline.results import shell_line
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 from tests.engines.tiny import write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene
-
-ROOT = Path(__file__).parent.parent
-
 
 # The libraries we use are loaded first, as what they are here; ours are loaded as on Windows.
 AS_ON_WINDOWS = """

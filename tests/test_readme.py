@@ -12,9 +12,9 @@ from pipeline.archive.run import ArchiveResult
 from pipeline.commands.exits import answer_for_several, error_document
 from pipeline.documents import to_json
 from pipeline.results import Failure
+from tests.commands import ROOT
 from tests.pipeline.archive.outcomes import film, photo
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("pipeline", "engines", "training", "tests", "benchmarks", "examples")

@@ -29,11 +29,10 @@ class DDColor(Adapter):
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
     """Return the adapter for a graph with three input channels and two output channels of the same size."""
-    if len(found.inputs) != 1 or len(found.outputs) != 1:
+    ports = found.one_to_one(3, 2)
+    if ports is None:
         return None
-    (picture,), (answer,) = found.inputs, found.outputs
-    if not picture.is_picture(3) or not answer.is_picture(2):
-        return None
+    picture, answer = ports
     size = foreign_graph_size(picture, weights, multiple=_MULTIPLE, film=_FILM, photo=_PHOTO, square=True)
     return DDColor(
         contract=CONTRACT,

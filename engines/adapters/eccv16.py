@@ -36,11 +36,10 @@ class Eccv16(Adapter):
 
 def recognise(found: Signature, weights: Weights) -> Adapter | None:
     """Return the adapter for a graph with one input channel and two output channels of the same size."""
-    if len(found.inputs) != 1 or len(found.outputs) != 1:
+    ports = found.one_to_one(1, 2)
+    if ports is None:
         return None
-    (picture,), (answer,) = found.inputs, found.outputs
-    if not picture.is_picture(1) or not answer.is_picture(2):
-        return None
+    picture, answer = ports
     size = foreign_graph_size(picture, weights, multiple=MULTIPLE, film=FILM, photo=PHOTO, square=False)
     centre = centre_of(weights, picture.name)
     return Eccv16(

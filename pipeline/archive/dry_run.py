@@ -157,12 +157,13 @@ class _FilmReader(ExitStack):
             found = plan_film(source, self._archive.options, suffix=Path(job.name).suffix)
         except Exception as fault:  # noqa: BLE001 - one bad film must not stop the rest
             return job.rejected(Failure.of(source, fault))
+        finally:
+            self._progress.advance(_READING)
         notes = (*found.notes, *found.damage)
         for note in notes:
             self._progress.note(str(source), note)
         if notes and len(self.notes) < _MOST_FILMS:
             self.notes.append(FilmNotes(source=source, notes=notes))
-        self._progress.advance(_READING)
         return job
 
 

@@ -129,7 +129,7 @@ def _part(
 ) -> tuple[object, str]:
     from pipeline.color.colorizer import open_colorizer
     from pipeline.film.comparison import write_comparisons
-    from pipeline.film.excerpt import excerpt, frame_number, moved
+    from pipeline.film.excerpt import LACKING, excerpt, frame_number, moved
     from pipeline.film.job import colorize_video
     from pipeline.film.stated_frames import hints_elsewhere
     from pipeline.media.probe import Probes
@@ -144,7 +144,7 @@ def _part(
         with Renamed(Path(folder), name).errors():
             part = excerpt(film, span, Path(folder), rate=options.frame_rate)
         known = Probes(options.frame_rate)
-        begin, end = part.origin + part.start, part.origin + span.start + span.seconds
+        begin, end = part.origin + part.start, part.origin + span.start + span.seconds - LACKING
         wanted = moved(options, begin, end)
         if references.numbered:
             references = references.of_part(frame_number(known.of(film), part.start))

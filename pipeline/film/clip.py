@@ -68,7 +68,7 @@ def write_clip(
         if references.numbered:
             references = references.of_part(frame_number(info, span.start - info.start))
         wanted = replace(
-            moved(options, span.start, end, lacking=0),
+            moved(options, span.start, end),
             codec=Codec.H264,
             quality=Quality.ACCESS,
             overwrite=True,

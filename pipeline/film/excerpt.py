@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from pipeline.errors import InputError, UsageError
+from pipeline.film_time import moment
 from pipeline.media.containers import open_container, said
 from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.sequence import find_sequence
@@ -21,8 +22,8 @@ from pipeline.os_errors import reading, unwritable
 _COPIED = {"video", "audio"}
 # From this many packets per frame on, packets are taken to hold fields.
 _FIELDS = 1.5
-# Seconds that may be missing at the end of a part.
-_LACKING = 0.1
+LACKING = Fraction(1, 10)
+"""Seconds that may be missing at the end of an `excerpt`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +84,17 @@ def frame_number(info: FilmInfo, moment: Fraction) -> int:
     return before // 2 if count > _FIELDS * (info.frame_count or count) else before
 
 
-def moved(options: Options, start: Fraction, end: Fraction, *, lacking: float = _LACKING) -> Options:
+def moved(options: Options, start: Fraction, end: Fraction) -> Options:
     """Return ``options`` for the part of a film between two times, in seconds.
 
-    ``lacking`` seconds may be missing at its end. Hints outside the part are left out, and so is the location of
-    references, which are found for the whole film.
+    Hints outside the part are left out, and so is the location of references, which are found for the whole film.
     """
-    times = [(hint, float(hint.time - start)) for hint in options.hints if hint.time is not None]
-    inside = float(end - start) - lacking
-    hints = tuple(replace(hint, time=time) for hint, time in times if 0 <= time < inside)
+    times = [(hint, hint.time) for hint in options.hints if hint.time is not None]
+    hints = tuple(
+        replace(hint, time=max(0.0, float(Fraction(time) - start)))
+        for hint, time in times
+        if start <= moment(time) < end
+    )
     return replace(options, hints=hints, reference=None)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
+from pipeline.film_time import moment
 from pipeline.media.deinterlace import whole_pictures
 from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frames_from, last_before
@@ -26,9 +25,9 @@ def frame_at(info: FilmInfo, seconds: float, *, largest: int = _LARGEST) -> npt.
     on its longer side. Fields are made whole. After the end of the film it is the last frame. Raises `InputError` for
     films that cannot be read.
     """
-    moment = Fraction(seconds)
+    wanted = moment(seconds)
     with reporting(info.path):
-        found, _ = last_before(whole_pictures(info, frames_from(info, moment)), moment / info.time_base)
+        found, _ = last_before(whole_pictures(info, frames_from(info, wanted)), wanted / info.time_base)
     if found is None:
         raise InputError(f"{info.path}: has no frame at {seconds:.1f} s", advice="Choose an earlier one.")
     return _upright(found, info, largest)

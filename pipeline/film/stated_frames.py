@@ -19,6 +19,7 @@ from pipeline.color.spaces import F32, Codes, RgbSpace, ab_of_rgb, rgb_of, still
 from pipeline.color.statements import Statement, hinted, statement
 from pipeline.errors import InputError, UsageError
 from pipeline.film.frames import FilmSource, film_source
+from pipeline.film_time import moment
 from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frame_at
 from pipeline.media.stills import read_still, space_for_colour
@@ -28,13 +29,13 @@ from pipeline.options import Hint, Options
 
 @dataclass(frozen=True, eq=False)
 class StatedFrames:
-    """Statements by frame number, counted from 0, and by the time, in seconds, at which a frame is shown.
+    """Statements by frame number, counted from 0, and by a moment, in seconds, at which a frame is shown.
 
     Those in ``anywhere`` belong to no frame, those ``elsewhere`` to frames of other parts of the film.
     """
 
     numbered: Mapping[int, Statement]
-    timed: tuple[tuple[float, Statement], ...] = ()
+    timed: tuple[tuple[Fraction, Statement], ...] = ()
     anywhere: tuple[Statement, ...] = ()
     elsewhere: tuple[Statement, ...] = ()
 
@@ -65,7 +66,7 @@ def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
     timed = hints_by_time(film.options.hints)
     return StatedFrames(
         {number: reference_statement(path, colorizer, shape) for number, path in film.references.numbered.items()},
-        tuple((time, _hinted(time, hints, film, colorizer)) for time, hints in timed.items()),
+        tuple((moment(time), _hinted(time, hints, film, colorizer)) for time, hints in timed.items()),
         tuple(reference_statement(path, colorizer) for path in film.references.anywhere),
         film.elsewhere,
     )
@@ -79,7 +80,7 @@ def hints_elsewhere(
     The times are in seconds; ``options`` are those of the whole film. Raises `InputError` for times beyond it.
     """
     timed = hints_by_time(options.hints)
-    outside = {time: hints for time, hints in timed.items() if not begin <= time < end}
+    outside = {time: hints for time, hints in timed.items() if not begin <= moment(time) < end}
     if not outside:
         return ()
     film = film_source(info, plan_video(info, options.codec, options.quality), options)
@@ -96,7 +97,7 @@ def hints_by_time(hints: Iterable[Hint]) -> dict[float, list[Hint]]:
 
 
 def _hinted(time: float, hints: Iterable[Hint], film: FilmSource, colorizer: Colorizer) -> Statement:
-    frame = frame_at(film.info, film.plan.pixel_format, Fraction(time), luma_weights=film.color_spec.matrix.value)
+    frame = frame_at(film.info, film.plan.pixel_format, moment(time), luma_weights=film.color_spec.matrix.value)
     if frame is None:
         raise InputError(
             f"{film.info.path}: no frame can be read at {time:g} s, the time of a hint", advice="Check the hint's time."

@@ -31,6 +31,8 @@ from pipeline.wording import count
 _MISSING_SECONDS = Fraction(1, 2)
 # So many consecutive pictures of another format mean that the film itself changes.
 _MISFITS = 25
+# FFmpeg's decoder of this codec does not return the last picture, which it holds back as it may follow B-frames.
+_HOLDS_LAST = "rv20"
 # Demuxers whose duration comes from the header, not an estimate.
 _STATES_DURATION = {"matroska", "mov", "mxf"}
 
@@ -109,6 +111,8 @@ class _Reader:
         rate = info.average_rate
         self._step = max(round(1 / rate / info.time_base), 1) if rate else 1
         self._repeated: set[int | None] = set()
+        self._first: bytes | None = None
+        self._holds_last = info.codec == _HOLDS_LAST and info.reorders_frames
 
     def shown(self, picture: av.VideoFrame, following: av.VideoFrame | None) -> list[tuple[av.VideoFrame, Timestamp]]:
         """Return ``picture`` with its time, and again for each one lost before ``following`` (None: the end).
@@ -199,6 +203,10 @@ class _Reader:
         # An empty packet with a time means "show the last picture again" in AVI; without one, the stream's end.
         if packet.stream.index != self._info.stream_index or (packet.size == 0 and packet.dts is not None):
             return []
+        if packet.size == 0 and self._holds_last and self._first is not None:
+            # Any picture that is not a B-frame makes the decoder return the one before, and is itself held back.
+            packet = av.Packet(self._first)
+            packet.stream = self._stream
         try:
             return self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:
@@ -220,6 +228,8 @@ class _Reader:
             self._damage.met(f"frame {self._number} is near damage: {packet.stream.type} data is incomplete{place}")
         if is_ours:
             self._packets += 1
+            if self._first is None and self._holds_last:
+                self._first = bytes(packet)
             time = self._time(packet)
             if time is not None and not packet.is_discard:
                 self._expected_frames.add(time, packet.duration or 0)

@@ -53,6 +53,8 @@ FILM_FORMATS = (
     _format("ogg", "ogv ogm", rb"OggS.{1,2000}?(?:\x80theora|\x01video|BBCD\x00|\x80daala|OVP80)"),
     _format("gxf", "gxf", rb"\x00\x00\x00\x00\x01\xbc"),
     _format("rm", "rm rmvb", rb"\.RMF"),
+    # Autodesk Animator; the fixed values are the file's kind, its depth and its flags.
+    _format("flic", "fli flc flx", rb".{4}(?:\x11|\x12|\x44)\xaf.{6}\x08\x00[\x00-\x03]\x00"),
     _format("yuv4mpegpipe", "y4m", rb"YUV4MPEG2 "),
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ import av
 import av.container
 
 from pipeline.errors import InputError
-from pipeline.media.bitstream import headers, holds_captions, shape
+from pipeline.media.bitstream import headers, holds_captions, realvideo_time, shape
 from pipeline.media.first_picture import encrypted
 from pipeline.media.mpeg_clock import MpegClock
 from pipeline.media.probe import FilmInfo, OpenFilm, StreamInfo, open_film, opened
@@ -49,6 +49,8 @@ _RATES = (
 _RATE_TOLERANCE = Fraction(1, 100)
 _FIELD_TOLERANCE = Fraction(1, 10)
 _HIGHEST_RATE = 1000
+# RealMedia times pictures by when they are decoded; those of this codec state when they are shown.
+_TIMED_INSIDE = "rv20"
 # Different headers that are parsed for the picture size; a film has one or two, a hostile file any number.
 _MOST_HEADERS = 32
 
@@ -93,6 +95,7 @@ class _Scan:
         self._timecode_numbers: int | None = None
         self._has_captions = False
         self._is_intra = True
+        self._is_timed_inside = info.codec == _TIMED_INSIDE and info.reorders_frames
         self._untimed = self._untimed_duration = 0
         self._coded_rate: Fraction | None = None
         self._shapes: dict[bytes, tuple[int, int, Fraction] | None] = {}
@@ -140,13 +143,16 @@ class _Scan:
             self._add_picture(packet)
 
     def _add_picture(self, packet: AnyPacket) -> None:
-        self._pts.append(_NO_TIME if packet.pts is None else packet.pts)
+        data = bytes(packet)
+        pts = packet.pts
+        if pts is not None and self._is_timed_inside:
+            pts = realvideo_time(data, pts)
+        self._pts.append(_NO_TIME if pts is None else pts)
         self._dts.append(_NO_TIME if packet.dts is None else packet.dts)
         if packet.pts is None and packet.dts is None:
             self._untimed_duration = self._untimed_duration or packet.duration or 0
         self._is_hidden.append(packet.is_discard)
         self._is_intra = self._is_intra and packet.is_keyframe
-        data = bytes(packet)
         self._has_captions = self._has_captions or holds_captions(data, self._info.codec)
         said = headers(data, self._info.codec)
         if said:
@@ -297,6 +303,8 @@ class _Scan:
         hidden = self._is_hidden.count(1)
         shown = [pts for pts, is_hidden in zip(self._pts, self._is_hidden, strict=True) if not is_hidden]
         has_times = _NO_TIME not in shown and len(set(shown)) == len(shown)
+        if has_times and self._is_timed_inside:
+            return array("q", sorted(shown)), False
         is_avi = self._info.container == "avi"
         is_timed = self._info.container not in _UNTIMED
         if has_times and is_timed and not (self._info.reorders_frames and (is_avi or self._pts == self._dts)):

@@ -26,10 +26,10 @@ _Walk = Callable[[BinaryIO, int], "str | None"]
 def find_break(container: av.container.InputContainer) -> str | None:
     """Return where and how the structure of the open file breaks, or None if no break is found.
 
-    Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime (ISO/IEC 14496-12), AVI (with OpenDML), IVF, MXF
-    (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1); others are assumed complete. Transport
-    streams are read to the end, of all others only the headers of the parts. Raises `UnreadableError` if the disk
-    fails.
+    Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime (ISO/IEC 14496-12), AVI (with OpenDML), IVF, FLI and
+    FLC, MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1); others are assumed complete.
+    Transport streams are read to the end, of all others only the headers of the parts. Raises `UnreadableError` if the
+    disk fails.
     """
     name = container.format.name
     if _walk_of(name) is None:
@@ -257,6 +257,24 @@ def _walk_ivf(file: BinaryIO, size: int) -> str | None:
     return None
 
 
+# FLI and FLC ---------------------------------------------------------------------------------------------------------
+
+_FLIC_HEAD = 128
+
+
+def _walk_flic(file: BinaryIO, size: int) -> str | None:
+    stated = int.from_bytes(_at(file, 0, 4), "little")
+    place = _FLIC_HEAD
+    while place < min(stated, size):
+        end = place + int.from_bytes(_at(file, place, 4), "little")
+        if end <= place:
+            return _broken(place)
+        if end > size:
+            return _cut(size, end)
+        place = end
+    return _cut(size, stated) if place < stated else None
+
+
 # MXF -----------------------------------------------------------------------------------------------------------------
 
 _LONGEST_RUN_IN = 1 << 16
@@ -352,6 +370,7 @@ def _walk_of(container: str, samples_end: int = 0) -> _Walk | None:
         "mov": partial(_walk_mov, samples_end=samples_end),
         "avi": _walk_avi,
         "ivf": _walk_ivf,
+        "flic": _walk_flic,
         "mxf": _walk_mxf,
         "mpeg": _walk_program,
         "mpegts": _walk_transport,

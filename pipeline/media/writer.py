@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -99,6 +99,9 @@ class FilmWriter:
     def __enter__(self) -> Self:
         try:
             with refusals(self._final, self._plan):
+                # A separate handle: PyAV would leave its own open if the header cannot be written.
+                self._file = self._cleanup.enter_context(contextlib.closing(ResultFile(self._output)))
+            with self._writing():
                 self._open()
         except BaseException:
             self._abandon()
@@ -114,14 +117,14 @@ class FilmWriter:
         """Encode a coloured frame and write all packets that are due. Raises `OutputError`, `InputError`."""
         if frame.timestamp.pts < 0:
             raise InputError(f"{self._info.path}: starts before time zero", advice="Remux it to Matroska first.")
-        with refusals(self._final, self._plan):
+        with self._writing():
             self._mux(encode(self._video.codec_context, frame, self._colors))
         self._is_encoding = True
         self._frames += 1
 
     def append(self, packets: Iterable[av.Packet[Any]], *, frames: int) -> None:
         """Write the packets of ``frames`` frames, encoded elsewhere by `pipeline.media.encoder.new_encoder`."""
-        with refusals(self._final, self._plan):
+        with self._writing():
             for packet in packets:
                 packet.time_base = self._info.time_base
                 self._mux([packet])
@@ -132,13 +135,12 @@ class FilmWriter:
 
         Raises `OutputError`, `InputError`.
         """
-        with refusals(self._final, self._plan):
+        with self._writing():
             if self._is_encoding:
                 self._mux(drain(self._video.codec_context, frames=self._frames))
             for packet in self._remuxer.until(None):
                 self._result.mux_one(packet)
             self._result.close()
-            self._file.check()
             packets = dict(self._remuxer.sent)
             self._abandon()
             if self._shows_display_size():
@@ -157,9 +159,16 @@ class FilmWriter:
             notes=self._damage.notes(),
         )
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Convert the errors of disk and FFmpeg; those of the disk, and signals, come before what follows from them."""
+        with refusals(self._final, self._plan):
+            try:
+                yield
+            finally:
+                self._file.check()
+
     def _open(self) -> None:
-        # A separate handle: PyAV would leave its own open if the header cannot be written.
-        self._file = self._cleanup.enter_context(contextlib.closing(ResultFile(self._output)))
         self._result = open_container(
             self._file,
             "w",
@@ -176,7 +185,6 @@ class FilmWriter:
         self._result.metadata.update(self._all_metadata())
         self._result.set_chapters(_chapters(self._info))
         self._result.start_encoding()
-        self._file.check()
 
     def _video_stream(self) -> av.VideoStream:
         info, plan = self._info, self._plan
@@ -234,7 +242,6 @@ class FilmWriter:
                 for other in self._remuxer.until(packet.dts * packet.time_base):
                     self._result.mux_one(other)
             self._result.mux_one(packet)
-        self._file.check()
 
     def _abandon(self) -> None:
         self._cleanup.close()

@@ -40,18 +40,23 @@ def coloured_image(
         raise UsageError(
             f"{NAME}: is a Pillow image of mode {image.mode}, not {', '.join(_MODES)}", advice=f"{instead}."
         )
+    whole = image
     try:
-        pixels = np.asarray(image)
-    except (OSError, SyntaxError) as error:
-        # Pillow decodes a file only now.
+        if image.mode in ("L", "RGB") and "transparency" in image.info:
+            # As in files: a transparent colour becomes alpha, since its pixels may get any colour.
+            whole = image.convert("LA" if image.mode == "L" else "RGBA")
+        pixels = np.asarray(whole)
+    except (OSError, SyntaxError, ValueError) as error:
+        # Pillow decodes a file only now; it may be closed by then.
         raise InputError(
-            f"{NAME}: cannot be decoded: {error}", advice="Copy its file again from its source or a backup."
+            f"{NAME}: cannot be decoded: {error}",
+            advice="Open it again if it was closed; else copy its file again from its source or a backup.",
         ) from error
     made, profile = _coloured(pixels, options, colorizer, progress, profile=image.info.get("icc_profile"))
     if made is pixels:
         return image
     result = Image.fromarray(made)
-    result.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    result.info = {key: value for key, value in whole.info.items() if key != "icc_profile"}
     if profile is not None:
         result.info["icc_profile"] = profile
     return result

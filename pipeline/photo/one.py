@@ -160,9 +160,13 @@ def colorize_photo(
             return coloured_image(source, options, colorizer, told)
         if isinstance(source, np.ndarray):
             return coloured_array(source, options, colorizer, told)
-        if hasattr(source, "read") and isinstance(data := _content(source), bytes):
-            return BytesIO(_encoded(data, options, colorizer, told))
-    raise UsageError(
+        if hasattr(source, "read"):
+            return BytesIO(_encoded(_content(source), options, colorizer, told))
+    raise _of_another_kind(source)
+
+
+def _of_another_kind(source: object) -> UsageError:
+    return UsageError(
         f"{NAME}: is of type {type(source).__name__}",
         advice="Give a path, an array, a Pillow image, bytes or a file open for reading bytes.",
     )
@@ -177,7 +181,7 @@ def _of_path(
     progress: Progress,
 ) -> PhotoResult | bytes:
     if output is None:
-        with _temporary_folder() as folder:
+        with _temporary_folder(str(source)) as folder:
             job = PhotoJob(source, _result_in(folder, source), correction=correction)
             return colorize_job(job, options, colorizer, progress).output.read_bytes()
     final = default_output(source) if output is AS_GIVEN else Path(output)
@@ -196,13 +200,21 @@ def _check_stays_in_memory(output: Path | str | AsGiven | None, correction: Path
 
 def _content(file: IO[bytes]) -> bytes:
     try:
-        return file.read()
+        data: object = file.read()
+    except UnicodeDecodeError as error:
+        raise _of_another_kind(file) from error
+    except ValueError as error:
+        # Python's files report in this way that they are closed, or open for writing only.
+        raise UsageError(f"{NAME}: its file is not open for reading", advice="Open it with mode rb.") from error
     except OSError as error:
         raise unreadable(NAME, error) from error
+    if not isinstance(data, bytes):
+        raise _of_another_kind(file)
+    return data
 
 
 def _encoded(data: bytes, options: Options, colorizer: Colorizer | None, progress: Progress) -> bytes:
-    with _temporary_folder() as folder:
+    with _temporary_folder(NAME) as folder:
         source = folder / "picture"
         source.write_bytes(data)
         with Renamed(source, NAME).errors():
@@ -215,8 +227,11 @@ def _result_in(folder: Path, source: Path) -> Path:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    """Yield a folder that is deleted after the block. If it cannot be used, `OutputError` says where it is chosen."""
+def _temporary_folder(name: str) -> Iterator[Path]:
+    """Yield a folder for the source ``name``, deleted after the block.
+
+    If it cannot be used, `OutputError` says where it is chosen.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
             yield Path(folder)
@@ -224,4 +239,4 @@ def _temporary_folder() -> Iterator[Path]:
         raise OutputError(str(error), advice=f"{error.advice} {_TMPDIR}") from error
     except OSError as error:
         reason = f"a temporary file cannot be used: {error.strerror or error}"
-        raise OutputError(f"{NAME}: {reason}", advice=f"{advice_for(error)} {_TMPDIR}") from error
+        raise OutputError(f"{name}: {reason}", advice=f"{advice_for(error)} {_TMPDIR}") from error

@@ -17,10 +17,10 @@ from engines.base import Engine, Setup
 from engines.cache import CompiledCache, cache_folder
 from engines.errors import EngineError
 from engines.openvino import open_openvino
+from tests.commands import ROOT
 from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.test_library import write_foreign
 
-ROOT = Path(__file__).parents[2]
 KEY = {"weights": "aa", "runtime": "1"}
 BODY = bytes(range(256)) * 40
 GREY = np.full((2, 1, 64, 32), 50, dtype=np.float32)

@@ -5,19 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+pytest.importorskip("onnx", reason="onnx is not installed")
 
-from engines.adapters.autochrome1 import INPUT, OUTPUT  # noqa: E402
-from engines.adapters.autochrome2 import HINTS  # noqa: E402
-from engines.adapters.base import HINT_DIVISOR  # noqa: E402
-from engines.errors import EngineError  # noqa: E402
-from engines.half import half_graph  # noqa: E402
-from engines.onnxruntime import open_reference  # noqa: E402
-from engines.tensors import F32  # noqa: E402
-from engines.weights import known_weights  # noqa: E402
-from tests.engines.opening import ab_of, model_of  # noqa: E402
-from tests.engines.test_contract import difference, scenes  # noqa: E402
-from tests.engines.tiny import tiny_model, write_model  # noqa: E402
+import onnx
+
+from engines.adapters.autochrome1 import INPUT, OUTPUT
+from engines.adapters.autochrome2 import HINTS
+from engines.adapters.base import HINT_DIVISOR
+from engines.errors import EngineError
+from engines.half import half_graph
+from engines.onnxruntime import open_reference
+from engines.tensors import F32
+from engines.weights import known_weights
+from tests.engines.opening import ab_of, model_of
+from tests.engines.test_contract import difference, scenes
+from tests.engines.tiny import tiny_model, write_model
 
 FLOAT, HALF, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
 

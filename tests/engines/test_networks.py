@@ -15,19 +15,21 @@ import cv2
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("torch", reason="torch is not installed")
 
-from engines.adapters.registry import CONTRACTS, adapter_for  # noqa: E402
-from engines.errors import EngineError, WeightsError  # noqa: E402
-from engines.library import load_weights  # noqa: E402
-from engines.network import Network  # noqa: E402
-from engines.networks import introduction, open_network  # noqa: E402
-from engines.parity import scenes  # noqa: E402
-from engines.tensors import F32  # noqa: E402
-from tests.engines.networks.ddcolor import DDColor  # noqa: E402
-from tests.engines.networks.deoldify import DeOldify  # noqa: E402
-from tests.engines.networks.exporting import export, randomised  # noqa: E402
-from tests.engines.networks.zhang import Eccv16, Siggraph17  # noqa: E402
+import torch
+
+from engines.adapters.registry import CONTRACTS, adapter_for
+from engines.errors import EngineError, WeightsError
+from engines.library import load_weights
+from engines.network import Network
+from engines.networks import introduction, open_network
+from engines.parity import scenes
+from engines.tensors import F32
+from tests.engines.networks.ddcolor import DDColor
+from tests.engines.networks.deoldify import DeOldify
+from tests.engines.networks.exporting import export, randomised
+from tests.engines.networks.zhang import Eccv16, Siggraph17
 
 pytestmark = pytest.mark.slow
 

@@ -16,12 +16,11 @@ from engines.errors import EngineError, MissingDependencyError, WeightsError
 from engines.machine import gpu_count
 from engines.onnxruntime import open_reference
 from engines.registry import Entry, Machine, fastest_first
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 from tests.engines.faults import WRONG_ANSWERS, FaultEngine, fault_entries
 from tests.engines.opening import ab_of, model_of, open_model
 from tests.engines.tiny import tiny_model, write_model
 
-ROOT = Path(__file__).parents[2]
 PLAIN = Machine(gpus=0, is_accelerated=False)
 GREY = np.full((2, 1, 32, 64), 50, dtype=np.float32)
 

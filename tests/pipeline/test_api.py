@@ -108,7 +108,7 @@ def test_public_names_are_those_of_the_modules_and_what_type_checkers_see() -> N
 
 def test_a_name_that_is_not_there_is_an_error_as_usual() -> None:
     with pytest.raises(AttributeError, match="no attribute 'colourise'"):
-        _ = pipeline.colourise
+        _ = pipeline.colourise  # type: ignore[attr-defined]
     with pytest.raises(ImportError, match="colourise"):
         exec("from pipeline import colourise")
 

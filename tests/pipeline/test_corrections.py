@@ -26,7 +26,7 @@ from pipeline.originals import NO_ORIGINALS, Originals
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "correction.schema.json").read_text(encoding="utf-8"))
 ITEM = PurePosixPath("album/1931.jpg")
 FULL = Correction(
-    hints=(Hint(x=0.25, y=0.5, color="#3A5FCD"), Hint(x=1, y=0, color="neutral", reach=0.2, time=12.5, page=2)),
+    hints=(Hint(x=0.25, y=0.5, color="#3A5FCD"), Hint(x=1, y=0, color="neutral", reach=0.2, time=12.5)),
     saturation=0.8,
     treat_as=TreatAs.MONOCHROME,
     tone=Tone.KEEP,
@@ -61,6 +61,11 @@ def test_pixels_are_read_and_change_no_fingerprint_of_shares(tree: CorrectionTre
     assert Correction(hints=hints[:1]).fingerprint != Correction(hints=hints[1:]).fingerprint
     # What it was before places could be pixels.
     assert Correction(hints=hints[1:]).fingerprint == "12f6001b612e83f7"
+
+
+def test_no_hint_is_for_a_film_and_for_a_page() -> None:
+    with pytest.raises(ValueError, match="films have times, photographs have pages"):
+        Hint(x=0.5, y=0.5, color="neutral", time=1.0, page=2)
 
 
 def test_an_item_without_a_correction_has_an_empty_one(tree: CorrectionTree) -> None:

@@ -15,10 +15,8 @@ from pipeline.diagnostics import logged
 from pipeline.errors import OutputError, UsageError
 from pipeline.results import Failure
 from pipeline.terminal import printable
-from tests.commands import colorize
+from tests.commands import ROOT, colorize
 from tests.engines.tiny import write_tiny_model
-
-ROOT = Path(__file__).parents[2]
 
 
 def three() -> None:

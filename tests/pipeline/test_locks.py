@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import locks
 from pipeline.errors import LockedError, OutputError
 from pipeline.interruption import Interruption
 from pipeline.locks import held
@@ -26,7 +25,7 @@ def test_an_interruption_while_the_lock_is_written_comes_out_and_no_name_stays(
         monkeypatch.undo()
         raise interruption
 
-    monkeypatch.setattr(locks.os, "fsync", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(type(interruption)), held(tmp_path / "lock", tmp_path):
         pytest.fail("it was let in")
     assert (tmp_path / "lock").read_text() == ""
@@ -38,7 +37,7 @@ def test_a_disk_that_does_not_sync_is_told_who_holds_the_lock_and_that_nobody_do
     def refused(handle: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(locks.os, "fsync", refused)
+    monkeypatch.setattr(os, "fsync", refused)
     path = tmp_path / "lock"
     with held(path, tmp_path) as lock:
         assert f'"pid": {os.getpid()}' in path.read_text()

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
 pytestmark = pytest.mark.nightly
 
-ROOT = Path(__file__).parents[2]
 SIZE = (320, 240)
 SHORT, LONG = 100, 400
 # The luma of 300 frames is twice as much; the times of all frames take some kilobytes.

@@ -9,9 +9,11 @@ import pytest
 
 pytestmark = pytest.mark.nightly
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+import torch  # noqa: E402
 
 from engines.errors import WeightsError  # noqa: E402
 from engines.networks import open_network  # noqa: E402

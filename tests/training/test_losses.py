@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import pytest
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("torch", reason="torch is not installed")
 
+import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 from training.config import LossConfig  # noqa: E402
@@ -76,7 +78,9 @@ def test_paleness_sees_amounts_and_not_hues() -> None:
 
 
 @pytest.mark.parametrize("term", [mean_drift, hue_distance, paleness])
-def test_terms_against_a_dominant_colour_have_finite_slopes_even_at_grey(term) -> None:
+def test_terms_against_a_dominant_colour_have_finite_slopes_even_at_grey(
+    term: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> None:
     for found in (torch.zeros(1, 2, 4, 4), _ab(3)):
         found.requires_grad_(True)
         term(found, _ab(4, len(found), found.shape[2])).backward()

@@ -59,7 +59,7 @@ def uninterrupted(run: Path) -> dict[str, Any]:
     return _load(run / CHECKPOINT)
 
 
-def _assert_equal(first: object, second: object) -> None:
+def _assert_equal(first: Any, second: Any) -> None:
     assert type(first) is type(second)
     if isinstance(first, torch.Tensor):
         assert torch.equal(first, second)

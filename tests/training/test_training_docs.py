@@ -28,13 +28,12 @@ pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 from PIL import Image  # noqa: E402
 
 from engines.library import load_weights  # noqa: E402
-from tests.commands import PATIENCE  # noqa: E402
+from tests.commands import PATIENCE, ROOT  # noqa: E402
 from tests.training.conftest import synthetic_photo  # noqa: E402
 from tests.training.tiny import CONFIG, as_toml  # noqa: E402
 from training.architectures.encoders import WholeResNet18Encoder  # noqa: E402
 from training.checkpoint import load_trained  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.S) for line in block.splitlines()]
 SHORTER = {

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL.AvifImagePlugin import AvifImageFile
 
 from pipeline.media.stills.exif import PREFIX, orientation_of
-from pipeline.media.stills.jp2_boxes import DamagedJp2Error, read_boxes
+from pipeline.media.stills.jp2_boxes import Box, DamagedJp2Error, read_boxes
 from pipeline.media.stills.limits import check_size
 from pipeline.media.stills.metadata import Metadata
 from pipeline.media.stills.png import CarriedPng, WrittenAsPng, png_chunks_of
@@ -29,6 +30,8 @@ from pipeline.results import Note, NoteKind
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _PROPERTIES_WITHIN = 1 << 20
+# Version and flags, with which some boxes begin (ISO/IEC 14496-12, 4.2).
+_FULL_BOX = 4
 # libavif's limit; it reports larger pictures as damaged.
 _AVIF_PIXELS = 1 << 28
 # Top-level boxes of a file that contain its picture, or nothing.
@@ -133,10 +136,10 @@ def _left_behind(name: str, path: Path) -> tuple[Note, ...]:
 
 
 def _avif(path: Path, pixel_limit: int) -> _Decoded:
-    data = path.read_bytes()
+    data = _joined(path.read_bytes())
     check_size(path, *_largest(data), pixel_limit=min(pixel_limit, _AVIF_PIXELS))
     try:
-        with AvifImageFile(path) as image:
+        with AvifImageFile(BytesIO(data)) as image:
             shape, is_animated = (image.height, image.width), bool(getattr(image, "is_animated", False))
             info = {str(key): value for key, value in image.info.items()}
     except _DECODER_ERRORS as error:
@@ -151,6 +154,43 @@ def _avif(path: Path, pixel_limit: int) -> _Decoded:
     if pixels.shape[:2] != shape:
         raise damaged(path, f"decodes to {pixels.shape[:2]}, its header says {shape}")
     return _Decoded(_full_range(pixels, _depth(data)), info)
+
+
+def _joined(avif: bytes) -> bytes:
+    """Return ``avif`` with one box instead of two in a row that tell which item has which properties.
+
+    Early writers made one more for the alpha channel. ISO/IEC 23008-12, 9.3.1, forbids that, and libavif reports such
+    files as damaged. Empty space takes the place of the second box, so that no other byte moves.
+    """
+    try:
+        outer, extra = read_boxes(avif)
+        boxes = [_joined_in_meta(box) if box.kind == b"meta" else box for box in outer]
+    except DamagedJp2Error:
+        return avif
+    joined = b"".join(box.tobytes() for box in boxes) + avif[len(avif) - extra :]
+    return joined if len(joined) == len(avif) else avif
+
+
+def _joined_in_meta(meta: Box) -> Box:
+    boxes, extra = read_boxes(meta.data[_FULL_BOX:])
+    place = next((number for number, box in enumerate(boxes) if box.kind == b"iprp"), None)
+    if place is None or extra:
+        return meta
+    properties, extra = read_boxes(boxes[place].data)
+    if [box.kind for box in properties] != [b"ipco", b"ipma", b"ipma"] or extra:
+        return meta
+    container, first, second = properties
+    head = first.data[:_FULL_BOX]
+    if second.data[:_FULL_BOX] != head:
+        return meta
+    entries = _FULL_BOX + 4
+    number = sum(int.from_bytes(box.data[_FULL_BOX:entries]) for box in (first, second)) & 0xFFFF_FFFF
+    both = head + number.to_bytes(4) + first.data[entries:] + second.data[entries:]
+    boxes[place : place + 1] = [
+        Box(b"iprp", container.tobytes() + Box(b"ipma", both).tobytes()),
+        Box(b"free", bytes(entries)),
+    ]
+    return Box(b"meta", meta.data[:_FULL_BOX] + b"".join(box.tobytes() for box in boxes))
 
 
 def _heic(path: Path, pixel_limit: int) -> _Decoded:

@@ -21,10 +21,10 @@ from typing import Any
 import ray
 from ray.cluster_utils import Cluster
 
+from tests.commands import ROOT
 from tests.engines.tiny import write_tiny_model
 from tests.pipeline.archive.kills import check_finished, colour, contents, make_archive
 
-ROOT = Path(__file__).parents[3]
 _MEMORY = 80 << 20
 _LONGEST = 240.0
 

@@ -22,6 +22,7 @@ from pipeline.archive.run import colorize_archive
 from pipeline.archive.run_options import RunOptions
 from pipeline.color.colorizer import open_colorizer
 from pipeline.options import Options
+from pipeline.progress import Silent
 from tests.engines.tiny import write_tiny_model
 from tests.films import make_film
 from tests.photos import save, scene
@@ -163,6 +164,15 @@ def test_a_survey_and_its_forecast_fit_together(tree: Path, tmp_path: Path, opti
     )
 
 
+class Counted(Silent):
+    """How many films were read."""
+
+    read = 0
+
+    def advance(self, item: str, count: int = 1) -> None:
+        self.read += count
+
+
 def test_a_survey_reads_the_films_and_tells_what_they_lose_or_why_they_are_refused(
     tmp_path: Path, options: Options
 ) -> None:
@@ -176,7 +186,9 @@ def test_a_survey_reads_the_films_and_tells_what_they_lose_or_why_they_are_refus
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="stereo")
         frame.sample_rate = 8000
         song.mux(voice.encode(frame))
-    found = survey_archive(source, tmp_path / "out", options)
+    films = Counted()
+    found = survey_archive(source, tmp_path / "out", options, progress=films)
+    assert films.read == 2  # c.mkv is known for a sound file before any film is read
     ((film, notes),) = [(noted.source, noted.notes) for noted in found.film_notes]
     assert film == source / "a.avi"
     assert [note.text for note in notes] == ["the result is .mkv, not .avi"]

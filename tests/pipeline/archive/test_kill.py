@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 
 pytestmark = pytest.mark.nightly
 
-ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 

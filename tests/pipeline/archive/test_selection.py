@@ -4,16 +4,14 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from pipeline.archive.run_options import RunOptions, Shard
 from pipeline.archive.walk import Selection, shard_of
 from pipeline.errors import UsageError
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 
-ROOT = Path(__file__).parents[3]
 GOLDEN = [11, 6, 1]
 
 

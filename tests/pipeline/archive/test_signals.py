@@ -19,14 +19,13 @@ import pytest
 from pipeline.archive.ledger import State
 from pipeline.media.ffmpeg import see_streams
 from pipeline.publish import PARTIAL_PREFIX
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 from tests.films import make_film
 from tests.photos import save, scene
 from tests.pipeline.archive.runs import last_run, shots_of, states
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SHOT, FRAMES = 25, 300
 # The command, with segments of one shot.

@@ -28,7 +28,7 @@ from pipeline.errors import EngineError, LockedError, UsageError, WeightsError
 from pipeline.interruption import StopRequest
 from pipeline.options import Options, Quality
 from pipeline.progress import Silent
-from tests.commands import PATIENCE, environment
+from tests.commands import PATIENCE, ROOT, environment
 from tests.engines.tiny import write_tiny_model
 from tests.engines.two import write_two_model
 from tests.films import make_film
@@ -36,8 +36,6 @@ from tests.pipeline.archive.kills import check_finished, make_archive
 from tests.pipeline.archive.runs import Listener, last_run, states
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[3]
 
 
 class World:

@@ -6,10 +6,11 @@ import pytest
 
 from pipeline.color.keyframes import KeyFrames
 from pipeline.color.optical_flow import Follower, Step, view
+from pipeline.color.spaces import F32
 from tests.pipeline.color.scenes import STRIDE, pan, texture
 
 
-def steps(frames: list) -> list[Step | None]:
+def steps(frames: list[F32]) -> list[Step | None]:
     views = [view(frame, stride=STRIDE) for frame in frames]
     follower = Follower()
     return [None, *(follower.step(before, after) for before, after in pairwise(views))]

@@ -37,7 +37,7 @@ def test_colourfulness_is_that_of_hasler_and_suesstrunk() -> None:
     rng = np.random.default_rng(1)
     luma = rng.uniform(0.3, 0.7, (96, 96)).astype(np.float32)
     chroma = rng.uniform(-0.1, 0.1, (2, 96, 96)).astype(np.float32)
-    red, green, blue = np.moveaxis(np.float64(small_rgb(luma, chroma, Matrix.BT601, side=96)) * 255, -1, 0)
+    red, green, blue = 255 * np.moveaxis(small_rgb(luma, chroma, Matrix.BT601, side=96).astype(np.float64), -1, 0)
     rg, yb = red - green, 0.5 * (red + green) - blue
     wanted = np.sqrt(rg.var() + yb.var()) + 0.3 * np.sqrt(rg.mean() ** 2 + yb.mean() ** 2)
     assert measured(luma, chroma, Matrix.BT601).colourfulness == pytest.approx(wanted, rel=1e-3)

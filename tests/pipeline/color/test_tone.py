@@ -66,10 +66,12 @@ def through_film(planes: Planes, codec: str, options: dict[str, str]) -> Planes:
     codes = [np.rint(np.clip(y, 0, 1) * 219 + 16), *(np.rint(plane * 224 + 128) for plane in (cb, cr))]
     flat = np.concatenate([plane.ravel() for plane in codes]).astype(np.uint8).reshape(720, 640)
     encoder = av.CodecContext.create(codec, "w")
+    assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 640, 480, "yuv420p", Fraction(1, 25)
     encoder.options = options
     packets = encoder.encode(av.VideoFrame.from_ndarray(flat, format="yuv420p")) + encoder.encode(None)
     decoder = av.CodecContext.create(encoder.codec.canonical_name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
     decoder.extradata = encoder.extradata
     (frame,) = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
     y, cb, cr = (films.plane(frame, number).astype(np.float32) for number in range(3))

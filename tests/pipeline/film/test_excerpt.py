@@ -21,9 +21,9 @@ from tests.pipeline.media.failing_disk import fail_behind
 
 
 def test_a_part_gets_the_hints_that_lie_in_it_at_their_times_there() -> None:
-    hints = tuple(Hint(x=0.5, y=0.5, color="neutral", time=time) for time in (1.0, 12.5, 19.99, 30.0))
+    hints = tuple(Hint(x=0.5, y=0.5, color="neutral", time=time) for time in (1.0, 9.9995, 12.5, 20.0, 30.0))
     part = moved(Options(hints=hints, reference=Path("refs")), Fraction(10), Fraction(20))
-    assert [hint.time for hint in part.hints] == [2.5]
+    assert [hint.time for hint in part.hints] == [0, 2.5]
     assert part.reference is None
 
 

@@ -16,12 +16,12 @@ import pytest
 
 from pipeline.film.segment_folder import SegmentFolder, segment_folder
 from pipeline.originals import Originals
+from tests.commands import ROOT
 from tests.engines.two import write_two_model
 from tests.films import make_film
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 SCENES = (0, 1, 0, 2, 0, 1, 0, 2)
 SHOT, SHOTS, SEGMENT = 10, len(SCENES), 15
 OWNER, HELPER = "owner", "helper"

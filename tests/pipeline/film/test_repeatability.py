@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import PATIENCE
+from tests.commands import PATIENCE, ROOT
 from tests.films import make_film
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 COLOUR = """
 import sys
 from pathlib import Path

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 from engines.networks import open_network
-from pipeline import locks
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.errors import EngineError, LockedError, UsageError
 from pipeline.film.job import colorize_video, help_with_video
@@ -493,6 +492,6 @@ def test_an_owner_waits_for_one_who_sweeps_up_for_a_moment(
             monkeypatch.undo()
             sweeper.close()
 
-        monkeypatch.setattr(locks.time, "sleep", paused)
+        monkeypatch.setattr("time.sleep", paused)
         assert colour(film, output, colorizer, options(Quality.MASTER)).frames == SHOT * SHOTS
     assert not segments(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import cache
 from pathlib import Path, PurePath
 from shutil import copy2
@@ -105,7 +106,7 @@ def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
     film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures], saturation: float
 ) -> None:
     x, y, number = 0.5, 0.5, 8
-    hint = Hint(x=x, y=y, color=BLUE, reach=0.05, time=seconds(film, number) + 0.001)
+    hint = Hint(x=x, y=y, color=BLUE, reach=0.05, time=seconds(film, number))
     unstated = plain(saturation)
     made = coloured(film, tmp_path / "made.mkv", two, hints=(hint,), saturation=saturation)
     wanted = of_hex(BLUE)
@@ -116,6 +117,31 @@ def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
         assert after < 0.4 * before, other
     other_scene = np.abs(made[SHOT + 5].astype(int) - unstated[SHOT + 5]).mean()
     assert other_scene < 0.5
+
+
+def test_a_hint_at_the_time_of_a_cut_is_for_the_shot_that_begins_there(
+    film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
+) -> None:
+    unstated, number = plain(), 2 * SHOT
+    hint = Hint(x=0.5, y=0.5, color=BLUE, reach=0.05, time=0.96)
+    # The nearest float is a little earlier than the frame.
+    assert hint.time < Fraction(number, 25)  # type: ignore[operator]
+    made = coloured(film, tmp_path / "made.mkv", two, hints=(hint,))
+    assert np.linalg.norm(ab(made[number], 0.5, 0.5) - of_hex(BLUE)) < 3
+    assert np.abs(made[number - 1].astype(int) - unstated[number - 1]).mean() < 0.5
+
+
+@pytest.mark.slow
+def test_a_preview_has_a_hint_that_is_for_its_very_end(film: Path, tmp_path: Path) -> None:
+    model = write_two_model(tmp_path, temperature=0.5)
+    missed = {}
+    for hints in ((), ("--hint", f"0.5,0.5={BLUE}@0.36")):
+        with_this = ("--engine", "onnxruntime", "--model", model, "--overwrite", *hints)
+        run = colorize("video", film, "--preview", "0.4s", "--json", *with_this)
+        assert run.returncode == 0, run.stderr
+        first = pictures(Path(json.loads(run.stdout)["previews"][0]["output"]))[0]
+        missed[bool(hints)] = np.linalg.norm(ab(first, 0.5, 0.5) - of_hex(BLUE))
+    assert missed[True] < 0.7 * missed[False]
 
 
 @pytest.mark.slow

@@ -15,11 +15,11 @@ from pipeline.errors import AutochromeError
 from pipeline.film.job import colorize_video
 from pipeline.options import Codec, OnDamage, Options
 from pipeline.results import Failure
+from tests.commands import ROOT
 from tests.films import frame_times
 from tests.pipeline.media.corruption import FILMS, FRAMES, make_films, make_variant, outcome
 from tests.sampled import sampled
 
-ROOT = Path(__file__).parents[3]
 VARIANTS = 648
 PROCESSES = 2
 # Many times what the slowest took on a busy machine: only a hang is longer.

@@ -127,9 +127,9 @@ def test_frames_without_a_usable_time_are_shown_between_their_neighbours(tmp_pat
     unread = probe(crooked)
     with pytest.raises(InputError, match=r"frame 9 is timed 0\.320 s, not after"):
         list(frames(unread, unread.pixel_format))
-    result = rewrite(crooked)
-    assert frame_times(result.output) == [40 * n * Fraction(1, 1000) for n in range(20)]
-    assert any("1 frame without a time of its own" in note.text for note in result.notes)
+    made = rewrite(crooked)
+    assert frame_times(made.output) == [40 * n * Fraction(1, 1000) for n in range(20)]
+    assert any("1 frame without a time of its own" in note.text for note in made.notes)
     read_log, _ = concealed(crooked)
     assert list(read_log.times) == [40 * n for n in range(20)]
     assert any(Remedy.RETIMED.value in note.text for note in read_log.notes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
-from tests.films import Sound, make_film
+from pipeline.media.structure import break_in
+from tests.films import Sound, luma_planes, make_film, moving_luma
 from tests.pipeline.media.rewriting import rewrite, survey
 
 TINY = {"width": 64, "height": 48, "times": range(5)}
@@ -39,6 +43,39 @@ def test_a_film_without_its_suffix_is_known_and_opens(tmp_path: Path, suffix: st
     film = film_of(tmp_path, suffix).rename(tmp_path / "film")
     assert begins_like_film(film)
     assert survey(film).frame_count == 5
+
+
+def animation(path: Path, count: int) -> Path:
+    """`moving_luma` as Autodesk Animator writes it, in grey and uncompressed."""
+    size = {"width": 64, "height": 48}
+    palette = struct.pack("<IHHBB", 778, 4, 1, 0, 0) + bytes(value for grey in range(256) for value in [grey] * 3)
+    frames = []
+    for number in range(count):
+        pixels = moving_luma(number, **size).tobytes()
+        chunks = palette * (number == 0) + struct.pack("<IH", 6 + len(pixels), 16) + pixels
+        frames.append(struct.pack("<IHH8x", 16 + len(chunks), 0xF1FA, 1 + (number == 0)) + chunks)
+    body = b"".join(frames)
+    header = struct.pack("<IHHHHHHI", 128 + len(body), 0xAF12, count, *size.values(), 8, 3, 40)
+    path.write_bytes(header.ljust(80, b"\0") + struct.pack("<I", 128) + bytes(44) + body)
+    return path
+
+
+def test_an_animation_is_read_whatever_its_name(tmp_path: Path) -> None:
+    film = animation(tmp_path / "a.flc", 5)
+    assert begins_like_film(film.rename(tmp_path / "film"))
+    result = rewrite(tmp_path / "film")
+    found = luma_planes(result.output)
+    assert len(found) == 5
+    assert all(
+        np.abs(plane - moving_luma(n, width=64, height=48).astype(int)).mean() < 3 for n, plane in enumerate(found)
+    )
+
+
+def test_an_animation_that_is_cut_off_is_not_taken_for_whole(tmp_path: Path) -> None:
+    whole = animation(tmp_path / "a.fli", 5).read_bytes()
+    assert break_in(BytesIO(whole), "flic") is None
+    for end in (1000, len(whole) // 2, len(whole) - 1, whole.rindex(b"\xfa\xf1") - 4):
+        assert "cut off" in (break_in(BytesIO(whole[:end]), "flic") or "")
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", "h264"), ("libx265", "hevc")])

@@ -30,10 +30,10 @@ def steps(path: Path) -> set[Fraction]:
     return {round(b - a, 3) for a, b in pairwise(frame_times(path))}
 
 
-def shows(path: Path, count: int) -> bool:
+def shows(path: Path, count: int, **size: int) -> bool:
     """Tell whether the film shows `moving_luma` of 0 to ``count``, in this order: each frame is most like its own."""
     found = luma_planes(path)
-    drawn = [moving_luma(number, **TINY).astype(int) for number in range(count)]
+    drawn = [moving_luma(number, **(size or TINY)).astype(int) for number in range(count)]
     likest = [min(range(count), key=lambda n: np.abs(plane - drawn[n]).sum()) for plane in found]
     return likest == list(range(count))
 
@@ -90,6 +90,45 @@ def test_avi_with_packed_b_frames_shows_all_frames_in_order_one_period_apart(tmp
     result = rewrite(film, suffix=suffix)
     assert steps(result.output) == {PERIOD}
     assert shows(result.output, 31)
+
+
+def with_realvideo_b_frames(path: Path, count: int) -> Path:
+    """`moving_luma` as RealVideo G2: every other frame a B-frame, timed in the container by when it is decoded."""
+    straight = make_film(
+        path.with_suffix(".straight.rm"),
+        codec="rv20",
+        times=range(count),
+        luma=lambda number: moving_luma(2 * number, **CIF_QUARTER),
+        **CIF_QUARTER,
+    )
+    # Type B, quality 5, no filter, time; block 0, rounding, and each of the 99 blocks the mean of its neighbours.
+    between = "11000101" + "0" + "{:013b}" + "0" * 8 + "1" * 99
+    with av.open(str(straight)) as read, av.open(str(path), "w") as film:
+        stream = film.add_stream_from_template(read.streams.video[0])
+        for number, packet in enumerate(one for one in read.demux(video=0) if one.size):
+            # Nine bytes on slices, then the picture: its time has 8 bits, of which the later version makes 13.
+            bits = "".join(f"{byte:08b}" for byte in bytes(packet)[9:])
+            ms = 80 * number
+            pictures = [(ms, bits[:8] + "0" + f"{ms:013b}" + bits[16:])]
+            if number:
+                pictures.append((ms + 1, between.format(ms - 40)))
+            for time, text in pictures:
+                padded = text.ljust(-(-len(text) // 8) * 8, "0")
+                made = av.Packet(int(padded, 2).to_bytes(len(padded) // 8))
+                made.pts = made.dts = time
+                made.time_base, made.stream, made.is_keyframe = Fraction(1, 1000), stream, time == 0
+                film.mux(made)
+    path.write_bytes(path.read_bytes().replace(b"\x20\x10\x30\x01", b"\x20\x20\x00\x02"))
+    return path
+
+
+CIF_QUARTER = {"width": 176, "height": 144}
+
+
+def test_realvideo_with_b_frames_shows_all_frames_at_the_times_that_its_pictures_state(tmp_path: Path) -> None:
+    result = rewrite(with_realvideo_b_frames(tmp_path / "a.rm", 5))
+    assert steps(result.output) == {PERIOD}
+    assert shows(result.output, 9, **CIF_QUARTER)
 
 
 def crossed(path: Path, order: Sequence[int], codec: str, options: dict[str, str]) -> Path:

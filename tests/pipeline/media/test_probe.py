@@ -204,6 +204,22 @@ def test_parts_of_a_film_in_fragments_are_told_what_is_missing(tmp_path: Path) -
         assert "Join" in raised.value.advice
 
 
+def test_a_film_that_only_refers_to_other_files_is_told_so(tmp_path: Path) -> None:
+    path = make_film(tmp_path / "a.mov", codec="mjpeg", pixel_format="yuvj420p")
+    data = bytearray(path.read_bytes())
+    # The reference to the file itself becomes an alias of the Macintosh, with a path.
+    name, way = b"b.jpg", b"/c/b.jpg\0\0"
+    alias = bytes(50) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16) + b"\0\1\0\1" + bytes(16)
+    alias += struct.pack(">HH", 2, len(way)) + way + b"\xff\xff\0\0"
+    at = data.index(b"dref") + 12
+    data[at + 4 : at + 12] = b"alis" + bytes(4) + alias
+    for place in (at + 4, *(data.index(kind) for kind in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"))):
+        data[place - 4 : place] = (int.from_bytes(data[place - 4 : place]) + len(alias)).to_bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="only refers to other files"):
+        probe(path)
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_an_encrypted_film_that_cannot_be_decoded_or_opened_is_not_called_damaged(tmp_path: Path, suffix: str) -> None:
     film = protected_matroska(tmp_path) if suffix == "mkv" else fragment_of_protected_mp4(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -62,7 +63,7 @@ def test_pauses_are_told_in_regular_films_only(times: list[int], missing: int) -
         assert f"room for {missing} more" in notes[0].text
 
 
-def packet(data: bytes, pts: int | None = 0) -> av.Packet:
+def packet(data: bytes, pts: int | None = 0) -> av.Packet[Any]:
     made = av.Packet(data)
     made.pts, made.time_base = pts, Fraction(1, 50)
     return made

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills import read_still
@@ -95,6 +96,47 @@ def test_the_source_s_own_colours_can_be_written(tmp_path: Path) -> None:
     pixels = still.own_rgb()
     with Image.open(tmp_path / "a.avif") as image:
         assert np.abs(np.asarray(image, int) - pixels).max() <= 1
+
+
+def box(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(data), kind) + data
+
+
+def with_two_lists_of_properties(path: Path) -> Path:
+    """An AVIF with alpha as early writers made it: an ``ipma`` box for each of the two pictures."""
+    pixels = np.dstack([photos.sepia(photos.scene()), photos.scene()])
+    Image.fromarray(pixels, "RGBA").save(path, quality=100, subsampling="4:4:4")
+    data = path.read_bytes()
+    start = data.index(b"ipma") - 4
+    end = start + int.from_bytes(data[start : start + 4])
+    head, number, entries = data[start + 8 : start + 12], int.from_bytes(data[start + 12 : start + 16]), []
+    at = start + 16
+    for _ in range(number):
+        size = 3 + data[at + 2]
+        entries.append(data[at : at + size])
+        at += size
+    assert (at, number) == (end, 2)
+    lists = b"".join(box(b"ipma", head + (1).to_bytes(4) + entry) for entry in entries)
+    grown = bytearray(data[:start] + lists + data[end:])
+    more = len(grown) - len(data)
+    for kind in (b"meta", b"iprp"):
+        at = data.index(kind) - 4
+        grown[at : at + 4] = (int.from_bytes(data[at : at + 4]) + more).to_bytes(4)
+    # Each item: number, reference, one extent, offset, length (ISO/IEC 14496-12, 8.11.3).
+    at = data.index(b"iloc") + 4 + 4 + 2 + 2
+    for place in (at + 6, at + 6 + 14):
+        grown[place : place + 4] = (int.from_bytes(data[place : place + 4]) + more).to_bytes(4)
+    path.write_bytes(grown)
+    return path
+
+
+def test_an_avif_with_two_lists_of_properties_is_read_with_its_alpha(tmp_path: Path) -> None:
+    path = with_two_lists_of_properties(tmp_path / "a.avif")
+    with pytest.raises(UnidentifiedImageError), Image.open(path):
+        pass
+    still = read_still(path)
+    assert still.alpha is not None
+    assert np.abs(still.alpha.astype(int) - photos.scene()).max() <= 4
 
 
 @pytest.mark.few(1)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.errors import InputError, UnsupportedError
 from pipeline.media.stills import read_still
@@ -143,7 +144,7 @@ def test_a_lossless_jpeg_is_coded_as_finely_as_jpeg_can(tmp_path: Path) -> None:
     still, result = coloured(path)
     assert np.array_equal(still.luma, GREY)
     assert np.abs(jpeg_luma(result.read_bytes()).astype(int) - GREY).max() <= 1
-    with Image.open(result) as image:
+    with JpegImageFile(result) as image:
         assert set(image.quantization[0]) == {1}
     assert any("lossless" in note.text for note in still.notes)
 

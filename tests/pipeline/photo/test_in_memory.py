@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from io import BytesIO, StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -182,8 +183,8 @@ def test_without_room_for_temporary_files_the_error_says_where_they_are(
 ) -> None:
     source = save(tmp_path / "a.png", scene())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    for picture in (source, source.read_bytes()):
-        with pytest.raises(OutputError, match="a temporary file cannot be used") as caught:
+    for picture, name in ((source, str(source)), (source.read_bytes(), "picture in memory")):
+        with pytest.raises(OutputError, match=f"{re.escape(name)}: a temporary file cannot be used") as caught:
             colorize_photo(picture, None, colorizer=colorizer)
         assert "TMPDIR" in caught.value.advice
 
@@ -239,6 +240,36 @@ def test_a_pillow_image_of_a_damaged_file_is_an_unusable_input(
         colorize_photo(Image.open(BytesIO(data[: len(data) // 2])), colorizer=colorizer)
 
 
+def test_a_pillow_image_whose_file_is_closed_is_told_so(tmp_path: Path, colorizer: Colorizer) -> None:
+    with save(tmp_path / "a.png", scene()).open("rb") as file:
+        image = Image.open(file)
+    with pytest.raises(InputError, match=r"picture in memory: cannot be decoded: .*closed") as caught:
+        colorize_photo(image, colorizer=colorizer)
+    assert "Open it again" in caught.value.advice
+
+
+def test_a_transparent_colour_of_a_pillow_image_becomes_alpha(tmp_path: Path, colorizer: Colorizer) -> None:
+    Image.fromarray(scene()).save(tmp_path / "a.png", transparency=int(scene()[0, 0]))
+    image = Image.open(tmp_path / "a.png")
+    assert (image.mode, image.info["transparency"]) == ("L", scene()[0, 0])
+    made = colorize_photo(image, colorizer=colorizer)
+    made.save(tmp_path / "b.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png"))[..., 3] == 0, scene() == scene()[0, 0])
+
+
+@pytest.mark.parametrize("mode", ["r", "wb", "closed"])
+def test_a_file_object_that_is_not_open_for_reading_bytes_is_an_error_of_use(
+    mode: str, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    with save(tmp_path / "a.jpg", scene()).open("rb" if mode == "closed" else mode) as file:
+        if mode == "closed":
+            file.close()
+        with pytest.raises(UsageError, match="picture in memory: ") as caught:
+            colorize_photo(file, colorizer=colorizer)
+    assert "reading" in f"{caught.value}{caught.value.advice}"
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file whose reading fails")
 def test_a_file_object_that_cannot_be_read_is_an_unusable_input(tmp_path: Path, colorizer: Colorizer) -> None:
-    with (tmp_path / "a.jpg").open("wb") as file, pytest.raises(InputError, match="picture in memory: cannot be read"):
+    with Path("/proc/self/mem").open("rb") as file, pytest.raises(InputError, match="picture in memory: cannot be rea"):
         colorize_photo(file, colorizer=colorizer)

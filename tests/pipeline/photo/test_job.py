@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from engines.network import Network, NetworkSpec, Prediction
 from engines.networks import open_network
@@ -312,7 +313,7 @@ def test_a_jpeg_result_has_the_quality_of_its_source(quality: int, tmp_path: Pat
     grey = save(tmp_path / "grey.jpg", scene(), quality=quality)
     toned = save(tmp_path / "toned.jpg", sepia(scene()), quality=quality)
     for source in (grey, toned):
-        with Image.open(source) as before, Image.open(coloured(source, colorizer)) as after:
+        with JpegImageFile(source) as before, JpegImageFile(coloured(source, colorizer)) as after:
             assert after.quantization[0] == before.quantization[0]
             former = before.quantization.get(1, after.quantization[1])
             assert all(new <= old for new, old in zip(after.quantization[1], former, strict=True))

@@ -104,7 +104,7 @@ def test_a_page_in_colour_is_kept_as_it_was_packed(
     assert result.treatment == "coloured"
     assert any("page 2: taken for coloured already" in note.text for note in result.notes)
     with Image.open(result.output) as image:
-        assert image.n_frames == 3
+        assert image.n_frames == 3  # type: ignore[attr-defined]
 
 
 def test_a_file_of_coloured_pages_alone_is_copied(tmp_path: Path, colorizer: Colorizer) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("torch", reason="torch is not installed")
 
+import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 from training.architectures import ARCHITECTURES, GAMUT_BINS, ZHANG_BINS  # noqa: E402

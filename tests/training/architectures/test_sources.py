@@ -184,7 +184,8 @@ def test_pix2pix() -> None:
     # The paper writes the decoder with skips as CD512-CD1024-CD1024-C1024-C1024-C512-C256-C128.
     inputs = [c.in_channels for c in model.modules() if isinstance(c, nn.ConvTranspose2d)]
     assert inputs == [512, 1024, 1024, 1024, 1024, 512, 256, 128]
-    assert [any(isinstance(layer, nn.Dropout) for layer in step) for step in model.up] == [True] * 3 + [False] * 4
+    drops = [any(isinstance(layer, nn.Dropout) for layer in step.children()) for step in model.up.children()]
+    assert drops == [True] * 3 + [False] * 4
     assert _parameters(model) == 54_410_434
     assert _parameters(PatchGAN()) == 2_765_633
     config = load_config(CONFIGS / "pix2pix.toml")
