@@ -4,7 +4,9 @@ Every FOLDER, or zip file, holds colour photographs. The first rate is the share
 second is the share of prints that would be left unchanged: of toned ones made from the same photographs, and of those
 in the folders after ``--prints``. Photographs are split in two halves by the SHA-256 of their names: rates are measured
 on one half, and tables are fitted to the other: ``--fit FILE`` writes `pipeline.color.tone_table`, ``--fit-edges FILE``
-`pipeline.color.tone_edges_table`, which is applied after it.
+`pipeline.color.tone_edges_table`, which is applied after it, and ``--fit-expectation FILE``
+`pipeline.color.tone_expectation_table`, which decides doubtful cases with the network `fast`. ``--tables`` measures the
+first two without the network.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -23,13 +26,15 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from benchmarks.toning import through_jpeg, toned_print
+from benchmarks.toning import found_photo, found_print, smaller, through_jpeg, toned_print
+from pipeline.color.colorizer import open_colorizer
+from pipeline.color.expected_colours import Expects, expectation
 from pipeline.color.scan_tone import JUDGED_SIDE, Scan, scan_tone
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import FIGURES, LEAST_PIXELS, fitted
 from pipeline.color.tone import evidence, inside
 from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
-from pipeline.color.tone_odds import Figures, standardised, terms
+from pipeline.color.tone_odds import Figures, linear_terms, standardised, terms
 from pipeline.media.stills import is_taken_by_camera
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
@@ -37,11 +42,14 @@ from pipeline.sizes import size_within
 _SIDE = 64
 _READ_SIDE = 512
 _LEAST_SIDE = 100
-_RIDGE, _RIDGE_OF_EDGES = 3.0, 0.3  # for many terms, and for few
+_RIDGE, _RIDGE_OF_EDGES, _RIDGE_OF_EXPECTATION = 3.0, 0.3, 15.0  # for many terms, for few, for few pictures
 _ROUNDS = 25
+_WITHIN = 5.0  # a little beyond where the third table decides
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
 _WIDTH = 120
 _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
+
+_Kinds = Callable[["Photo", int], Iterator[F32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +74,12 @@ class Photo:
 class Rate:
     """How many of ``of`` pictures were classified wrongly, and how many of those without a doubt.
 
-    ``folder``, if not None, is where the wrong ones are saved for inspection.
+    ``folder``, if not None, is where the wrong ones are saved for inspection. ``expects`` is the network, if any.
     """
 
     name: str
     folder: Path | None
+    expects: Expects | None
     of: int = 0
     wrong: int = 0
     unflagged: int = 0
@@ -78,7 +87,7 @@ class Rate:
 
     def count(self, photo: Photo, *, is_print: bool) -> None:
         """Classify one more picture."""
-        found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera)
+        found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera, expects=self.expects)
         is_wrong = (found.verdict.tone is SourceTone.COLOUR) is is_print
         is_flagged = found.verdict.confidence <= 0.5
         self.of += 1
@@ -147,6 +156,13 @@ def with_edges(picture: F32) -> Figures | None:
     return None if edges is None else np.array([evidence(luma, *chroma).log_odds, *edges])
 
 
+def in_doubt(picture: F32, expects: Expects) -> Figures | None:
+    """Return the input of the third table; None for a picture that is hardly in doubt without it."""
+    luma, chroma = planes(picture)
+    scan = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False, expects=expects)
+    return scan.doubt(within=_WITHIN)
+
+
 def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     """Yield the photograph unchanged, and as it might be found: paler, smaller, re-encoded."""
     yield photo.rgb
@@ -156,23 +172,40 @@ def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
         grey = changed.mean(axis=2, keepdims=True)
         changed = grey + np.float32(draw.uniform(0.3, 1)) * (changed - grey)
     if draw.random() < 0.5:
-        changed = _smaller(changed, draw)
+        changed = smaller(changed, draw)
     yield through_jpeg(changed, draw)
 
 
 def print_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     """Yield a toned print made from the photograph, at its size or smaller."""
     draw = photo.draw(seed)
-    yield toned_print(_smaller(photo.rgb, draw) if draw.random() < 0.3 else photo.rgb, draw)[0]
+    yield toned_print(smaller(photo.rgb, draw) if draw.random() < 0.3 else photo.rgb, draw)[0]
 
 
-def fit(coloured: Figures, prints: Figures, *, ridge: float) -> tuple[Figures, Figures, Figures]:
-    """Return centres, scales and weights of a logistic regression on `terms`, by Newton's method, with a ``ridge``."""
+def coloured_in_doubt(photo: Photo, seed: int) -> Iterator[F32]:
+    """Yield the photograph unchanged, and as it might be found after all that can happen to it."""
+    yield photo.rgb
+    yield found_photo(photo.rgb, photo.draw(seed))
+
+
+def prints_in_doubt(photo: Photo, seed: int) -> Iterator[F32]:
+    """Yield two toned prints made from the photograph: as `print_kinds`, and as it might be found."""
+    yield from print_kinds(photo, seed)
+    yield found_print(photo.rgb, photo.draw(seed + 1))
+
+
+def fit(
+    coloured: Figures, prints: Figures, *, ridge: float, expand: Callable[[Figures], Figures]
+) -> tuple[Figures, Figures, Figures]:
+    """Return centres, scales and weights of a logistic regression by Newton's method, with a ``ridge``.
+
+    ``expand`` gives its terms, such as `terms`.
+    """
     rows = np.concatenate([coloured, prints])
     is_coloured = np.concatenate([np.ones(len(coloured)), np.zeros(len(prints))])
     share = np.where(is_coloured, len(rows) / (2 * len(coloured)), len(rows) / (2 * len(prints)))
     centres, scales = rows.mean(axis=0), rows.std(axis=0)
-    expanded = np.stack([terms(standardised(row, centres, scales)) for row in rows])
+    expanded = np.stack([expand(standardised(row, centres, scales)) for row in rows])
     penalty = ridge * np.eye(expanded.shape[1])
     penalty[0, 0] = 1e-6
     weights = np.zeros(expanded.shape[1])
@@ -191,59 +224,95 @@ def main() -> None:
     parser.add_argument("--prints", nargs="+", type=Path, default=[], metavar="FOLDER", help="toned prints")
     parser.add_argument("--photos", type=int, default=2000, help="so many photographs, chosen by hash")
     parser.add_argument("--all", action="store_true", help="rates of both halves, for places nothing was fitted to")
+    parser.add_argument("--tables", action="store_true", help="rates without the network")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the first table and write it")
     parser.add_argument("--fit-edges", type=Path, metavar="FILE", help="fit the second table and write it")
+    parser.add_argument("--fit-expectation", type=Path, metavar="FILE", help="fit the third table and write it")
     parser.add_argument("--wrong", type=Path, metavar="FOLDER", help="save what was judged wrongly, as PNG")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="PIL")
     if options.fit is not None:
         options.fit.write_text(_fitted(options), encoding="ascii")
-        return
-    if options.fit_edges is not None:
+    elif options.fit_edges is not None:
         options.fit_edges.write_text(_fitted_edges(options), encoding="ascii")
-        return
-    _print_rates(options)
+    elif options.tables:
+        _print_rates(options, None)
+    else:
+        with open_colorizer() as colorizer:
+            expects = expectation(colorizer)
+            if options.fit_expectation is not None:
+                text = _fitted_expectation(options, expects, colorizer.spec.weights_sha256)
+                options.fit_expectation.write_text(text, encoding="ascii")
+            else:
+                _print_rates(options, expects)
 
 
-def _print_rates(options: argparse.Namespace) -> None:
-    repainted, by_camera, made, real = (
-        Rate(name, options.wrong)
+def _print_rates(options: argparse.Namespace, expects: Expects | None) -> None:
+    repainted, by_camera, made, found, real = (
+        Rate(name, options.wrong, expects)
         for name in (
             "colour photographs repainted",
             "colour photographs by cameras repainted",
             "toned prints, made from them, left",
+            "toned prints as they may be found, left",
             "real prints left",
         )
     )
     for photo in photos(options.places, most=options.photos, seed=options.seed):
         if photo.is_held_out or options.all:
             (by_camera if photo.by_camera else repainted).count(photo, is_print=False)
-            for rgb in print_kinds(photo, options.seed):
-                made.count(replace(photo, rgb=rgb, by_camera=False), is_print=True)
+            for rate, rgb in zip((made, found), prints_in_doubt(photo, options.seed), strict=True):
+                rate.count(replace(photo, rgb=rgb, by_camera=False), is_print=True)
     for photo in photos(options.prints, most=None, seed=options.seed):
         real.count(photo, is_print=True)
-    for rate in (repainted, by_camera, made, real):
+    for rate in (repainted, by_camera, made, found, real):
         print(rate)
 
 
 def _fitted(options: argparse.Namespace) -> str:
     """Return the module of the first table."""
-    made = "``python -m benchmarks.tone FOLDER... --fit FILE`` from {count:,} photographs;"
-    return _module(options, figures, f"Made by {made} {len(FIGURES)} figures of each.", ridge=_RIDGE)
+    said = f"``python -m benchmarks.tone FOLDER... --fit FILE`` from {{count:,}} photographs; {len(FIGURES)} figures."
+    return _module(options, figures, said, ridge=_RIDGE)
 
 
 def _fitted_edges(options: argparse.Namespace) -> str:
     """Return the module of the second table; the first one is unchanged."""
-    made = "``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
-    words = f"Made by {made} log odds and {len(EDGE_FIGURES)} figures."
+    said = "``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
+    words = f"{said} log odds and {len(EDGE_FIGURES)} figures."
     return _module(options, with_edges, words, ridge=_RIDGE_OF_EDGES)
 
 
+def _fitted_expectation(options: argparse.Namespace, expects: Expects, weights: str) -> str:
+    """Return the module of the third table; the first two are unchanged."""
+    said = "``python -m benchmarks.tone FOLDER... --fit-expectation FILE`` from {count:,} photographs."
+    return _module(
+        options,
+        partial(in_doubt, expects=expects),
+        said,
+        kinds=(coloured_in_doubt, prints_in_doubt),
+        first=2,
+        ridge=_RIDGE_OF_EXPECTATION,
+        expand=linear_terms,
+        before=f'WEIGHTS_SHA256 = "{weights}"\n',
+    )
+
+
 def _module(
-    options: argparse.Namespace, figures_of: Callable[[F32], Figures | None], words: str, *, ridge: float
+    options: argparse.Namespace,
+    figures_of: Callable[[F32], Figures | None],
+    words: str,
+    *,
+    kinds: tuple[_Kinds, _Kinds] = (coloured_kinds, print_kinds),
+    first: int = 1,
+    ridge: float,
+    expand: Callable[[Figures], Figures] = terms,
+    before: str = "",
 ) -> str:
-    """Return the module of a table fitted to ``figures_of`` pictures; ``words`` about it name their ``count``."""
+    """Return the module of a table fitted to ``figures_of`` ``kinds`` of pictures, with ``before`` ahead of it.
+
+    ``words`` about it name their ``count``. The first picture of each kind counts ``first`` times.
+    """
     coloured: list[Figures] = []
     prints: list[Figures] = []
     count = 0
@@ -251,13 +320,16 @@ def _module(
         if photo.is_held_out:
             continue
         count += 1
-        for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
-            found += [row for rgb in kinds(photo, options.seed) if (row := figures_of(rgb)) is not None]
+        for found, made in zip((coloured, prints), kinds, strict=True):
+            for number, rgb in enumerate(made(photo, options.seed)):
+                if (row := figures_of(rgb)) is not None:
+                    found += [row] * (1 if number else first)
     names = ("CENTRES", "SCALES", "WEIGHTS")
-    values = fit(np.stack(coloured), np.stack(prints), ridge=ridge)
+    values = fit(np.stack(coloured), np.stack(prints), ridge=ridge, expand=expand)
     tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))
     imports = "from __future__ import annotations\n\nimport numpy as np"
-    return f'"""{words.format(count=count)}"""\n\n{imports}\n\n# fmt: off\n{tables}# fmt: on\n'
+    text = words.format(count=count)
+    return f'"""Made by {text}"""\n\n{imports}\n\n{before}# fmt: off\n{tables}# fmt: on\n'
 
 
 def _table(name: str, values: Figures) -> str:
@@ -277,13 +349,6 @@ def _decoded(name: str, data: bytes) -> Photo:
         image.thumbnail((_READ_SIDE, _READ_SIDE))
         rgb = np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
     return Photo(name, rgb, is_taken_by_camera(exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else None))
-
-
-def _smaller(picture: F32, draw: random.Random) -> F32:
-    scale = draw.uniform(0.5, 0.9)
-    height, width = picture.shape[:2]
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _reader(place: Path) -> Callable[[str], bytes]:

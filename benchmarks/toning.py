@@ -138,6 +138,147 @@ def through_jpeg(picture: F32, draw: random.Random) -> F32:
     return decoded[..., ::-1] / np.float32(255)
 
 
+def found_print(photo: F32, draw: random.Random) -> F32:
+    """Return ``photo`` as a print as it may be found: more kinds of toning than `toned_print`, and what happens later.
+
+    A third are toned by a free curve or by a program. Some have coloured fringes, were lit unevenly, copied with a
+    camera that saw another white, mounted, made smaller, or encoded twice.
+    """
+    kind = draw.random()
+    if kind < 0.35:
+        grey = cv2.cvtColor(photo, cv2.COLOR_RGB2LAB)[..., 0] / np.float32(100)
+        darkest, lightest = draw.uniform(0, 0.2), draw.uniform(0.75, 1)
+        grey = (darkest + (lightest - darkest) * grey ** draw.uniform(0.7, 1.4)).astype(np.float32)
+        scan = _toned_freely(grey, draw) if kind < 0.2 else _toned_by_program(grey, draw)
+        noise = _random(draw).normal(size=scan.shape) * draw.choice([0, 0, 0.005, 0.01, 0.02, 0.03])
+        scan = through_jpeg(np.clip(scan + noise, 0, 1).astype(np.float32), draw)
+    else:
+        scan = toned_print(photo, draw)[0]
+    if draw.random() < 0.25:
+        scan = _lit_unevenly(scan, draw)
+    return _as_found(scan, draw, fringed=0.2, cast=0.25, encoded=0.5)
+
+
+def found_photo(photo: F32, draw: random.Random) -> F32:
+    """Return a colour ``photo`` as it may be found: a part of it, paler, with a cast, faded, mounted, encoded again."""
+    if draw.random() < 0.3:
+        photo = _part(photo, draw)
+    if draw.random() < 0.5:
+        grey = photo.mean(axis=2, keepdims=True)
+        photo = grey + np.float32(draw.uniform(0.3, 1)) * (photo - grey)
+    if draw.random() < 0.1:
+        veil = np.array([draw.uniform(0, 0.2) for _ in range(3)], np.float32)
+        photo = veil + (1 - veil) * photo
+    return _as_found(photo, draw, fringed=0.1, cast=0.4, encoded=1.0)
+
+
+def smaller(picture: F32, draw: random.Random) -> F32:
+    """Return ``picture`` (h, w, 3) at 0.5 to 0.9 of its size."""
+    scale = draw.uniform(0.5, 0.9)
+    height, width = picture.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _as_found(picture: F32, draw: random.Random, *, fringed: float, cast: float, encoded: float) -> F32:
+    """Return ``picture`` with what may happen to it later, by the probabilities given."""
+    if draw.random() < fringed:
+        picture = _with_fringes(picture, draw)
+    if draw.random() < cast:
+        gain = np.array([1 + draw.gauss(0, 0.08) for _ in range(3)], np.float32)
+        picture = np.clip(picture * gain / gain.max(), 0, 1)
+    if draw.random() < 0.1:
+        picture = _mounted(picture, draw)
+    picture = np.clip(picture, 0, 1).astype(np.float32)
+    if draw.random() < encoded:
+        for _ in range(draw.choice([1, 1, 2])):
+            picture = through_jpeg(smaller(picture, draw) if draw.random() < 0.4 else picture, draw)
+    return picture
+
+
+def _toned_freely(grey: F32, draw: random.Random) -> F32:
+    """Return ``grey`` toned by a random curve, three times in ten of any hue, else of a brown one."""
+    knots = np.linspace(0, 1, draw.randint(3, 6))
+    amount = draw.choice([3, 8, 15, 30])
+    main = math.radians(draw.uniform(0, 360) if draw.random() < 0.3 else draw.uniform(30, 100))
+    strays = amount * draw.uniform(0.05, 0.5)
+    curve = np.array(
+        [
+            [draw.gauss(0, strays) + amount * part * direction for direction in (math.cos(main), math.sin(main))]
+            for part in (draw.uniform(0.3, 1) for _ in knots)
+        ]
+    )
+    curve[0] *= draw.random()
+    ab = np.stack([np.interp(grey, knots, curve[:, plane]) for plane in range(2)], axis=-1).astype(np.float32)
+    lab = np.dstack([grey * 100, _aged(ab, draw)]).astype(np.float32)
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+
+
+def _toned_by_program(grey: F32, draw: random.Random) -> F32:
+    """Return ``grey`` toned as programs and telephones do: by multiplying R, G and B, or by a gradient of colours."""
+    if draw.random() < 0.5:
+        tint = [1, draw.uniform(0.7, 1), draw.uniform(0.4, 1)]
+        if draw.random() < 0.3:
+            draw.shuffle(tint)
+        scan = grey[..., None] * np.array(tint, np.float32)
+    else:
+        levels = np.linspace(0, 1, draw.choice([2, 3]))
+        hue = draw.uniform(0, 360) if draw.random() < 0.4 else draw.uniform(18, 47)
+        hsv = [
+            (
+                (hue + draw.gauss(0, 10)) % 360,
+                draw.uniform(0, 0.8) * (1 - 0.6 * abs(2 * level - 1)),
+                min(level * draw.uniform(0.85, 1) + draw.uniform(0, 0.12), 1),
+            )
+            for level in levels
+        ]
+        colours = cv2.cvtColor(np.array([hsv], np.float32), cv2.COLOR_HSV2RGB)[0]
+        scan = np.stack([np.interp(grey, levels, colours[:, plane]) for plane in range(3)], axis=-1)
+    scan = np.clip(scan, 0, 1).astype(np.float32)
+    if draw.random() < 0.4:
+        lab = cv2.cvtColor(scan, cv2.COLOR_RGB2LAB)
+        lab[..., 1:] = _aged(np.asarray(lab[..., 1:], np.float32), draw)
+        scan = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+    return scan
+
+
+def _lit_unevenly(picture: F32, draw: random.Random) -> F32:
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    light = [1 + draw.uniform(-0.12, 0.12) * x + draw.uniform(-0.12, 0.12) * y for _ in range(3)]
+    return np.asarray(np.clip(picture * np.stack(light, axis=-1), 0, 1), np.float32)
+
+
+def _with_fringes(picture: F32, draw: random.Random) -> F32:
+    """Return ``picture`` with red and blue moved by a fraction of a pixel, as by a scanner or a lens."""
+    height, width = picture.shape[:2]
+    moved = picture.copy()
+    for plane in (0, 2):
+        step = np.array([[1, 0, draw.gauss(0, 0.5)], [0, 1, draw.gauss(0, 0.5)]], np.float32)
+        moved[..., plane] = cv2.warpAffine(
+            np.ascontiguousarray(picture[..., plane]), step, (width, height), borderMode=cv2.BORDER_REPLICATE
+        )
+    return moved
+
+
+def _mounted(picture: F32, draw: random.Random) -> F32:
+    """Return ``picture`` on a mount, white to brown."""
+    margin = round(max(picture.shape[:2]) * draw.uniform(0.03, 0.2))
+    paper = draw.uniform(0.5, 1) + np.array([0, -0.03, -0.08]) * draw.uniform(-0.2, 2)
+    edges = ((margin, margin), (margin, margin))
+    planes = [np.pad(picture[..., plane], edges, constant_values=paper[plane]) for plane in range(3)]
+    mounted = np.stack(planes, axis=-1)
+    return np.asarray(mounted + _random(draw).normal(size=mounted.shape) * 0.01, np.float32)
+
+
+def _part(picture: F32, draw: random.Random) -> F32:
+    height, width = picture.shape[:2]
+    share = draw.uniform(0.4, 1)
+    rows, columns = round(height * share), round(width * share)
+    top, left = draw.randint(0, height - rows), draw.randint(0, width - columns)
+    return np.ascontiguousarray(picture[top : top + rows, left : left + columns])
+
+
 def _random(draw: random.Random) -> np.random.Generator:
     return np.random.default_rng(draw.getrandbits(32))
 

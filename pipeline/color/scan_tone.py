@@ -5,19 +5,24 @@ For photographs only; films are judged by `pipeline.color.tone`, shot by shot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from engines.adapters.base import Evidence
 from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
+from pipeline.color.expected_colours import Expects, expectation_figures
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import LEAST_PIXELS, TintFit, fitted, tint_of
-from pipeline.color.tone import STRONGEST_TINT, Prior, Verdict, evidence, inside, judge
+from pipeline.color.tone import LEAST_WEIGHT, STRONGEST_TINT, Prior, ToneEvidence, Verdict, evidence, inside, judge
+from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
 from pipeline.color.tone_edges import edge_figures
-from pipeline.color.tone_odds import Figures, log_odds_with_edges
+from pipeline.color.tone_odds import Figures, expectation_terms, log_odds_with_edges, log_odds_with_expectation
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
@@ -42,6 +47,7 @@ _UNSURE = 0.5
 # recolours one green photograph instead of four and leaves no further print.
 _SCAN, _GREEN_SCAN = Prior(0.0, strong=-3.0), Prior(-1.0, strong=-4.0)
 _BY_CAMERA, _BROWN_BY_CAMERA = Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
+_DOUBTFUL = 4.0  # difference of log odds from the threshold within which a scan is in doubt and the network is asked
 _LEAST_HUE = 0.012  # mean chroma of brown (less blue and more red than grey has) and of green (less of both)
 # Greatest share of the picture for a coloured part, and least certainty that its surroundings are not coloured.
 _SMALL, _SURE = 0.08, 0.6
@@ -63,11 +69,12 @@ class ScanTone:
         return 0.0 if self.coloured_part is None else float(self.coloured_part.mean())
 
 
-def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
+def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, expects: Expects | None = None) -> ScanTone:
     """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
 
     A page on which photographs are mounted and a colour target beside them do not count in the tone, but neutral
-    prints on a tinted page make a tinted picture. ``by_camera`` tells that a digital camera took it.
+    prints on a tinted page make a tinted picture. ``by_camera`` tells that a digital camera took it. ``expects`` is
+    asked in doubtful cases: it must be the network for which `pipeline.color.tone_expectation_table` was fitted.
     """
     target = colour_target(luma, chroma)
     coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
@@ -77,7 +84,8 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False) -> ScanTone:
         page_tone = mounted.tone
         left_out |= mounted.covered
     around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
-    scan = Scan.of(luma, chroma, inside(luma, *chroma) & ~around, by_camera=by_camera)
+    shown = inside(luma, *chroma) & ~around
+    scan = Scan.of(luma, chroma, shown, by_camera=by_camera, expects=expects)
     verdict = scan.verdict(left_out)
     part = _coloured_part(scan, page_tone, target)
     if verdict.tone is SourceTone.COLOUR:
@@ -122,6 +130,7 @@ class Scan:
     """A scan to judge: ``luma`` (h, w) and chroma as ``planes`` (h, w, 2).
 
     ``fit`` is the tint of the ``fitted`` pixels (h, w); ``shown`` (h, w) are those that count: the same, or fewer.
+    ``expected`` asks the network which colours it expects.
     """
 
     luma: F32
@@ -130,39 +139,76 @@ class Scan:
     fit: TintFit | None
     shown: Bools
     by_camera: bool
+    expected: Callable[[], Evidence] | None = None
 
     @staticmethod
-    def of(luma: F32, chroma: F32, shown: Bools, *, by_camera: bool) -> Scan:
+    def of(luma: F32, chroma: F32, shown: Bools, *, by_camera: bool, expects: Expects | None = None) -> Scan:
         """Fit a tint to the ``shown`` pixels."""
         planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
         fit = fitted(luma, planes, shown) if shown.sum() >= LEAST_PIXELS else None
-        return Scan(luma, planes, shown, fit, shown, by_camera)
+        expected = None if expects is None else cache(lambda: expects(luma))
+        return Scan(luma, planes, shown, fit, shown, by_camera, expected)
 
     def without(self, part: Bools) -> Scan:
         """Return the same scan without ``part`` (h, w); the tint is kept, as it was fitted to most of it."""
         return replace(self, shown=self.shown & ~part)
 
-    @property
+    @cached_property
     def edges(self) -> Figures | None:
         """Figures of its chroma at the edges of luma, if it shows enough."""
         if self.fit is None:
             return None
-        left_over = np.zeros_like(self.planes)
-        left_over[self.fitted] = self.planes[self.fitted] - self.fit.tint
+        left_over = self.planes - self._tint(self.fit)
         return edge_figures(self.luma, left_over * self.shown[..., None], self.shown)
 
     def verdict(self, left_out: Bools) -> Verdict:
         """Judge the coarse picture except what is ``left_out``; black does not count."""
-        luma = np.where(left_out, np.float32(0), _reduced(self.luma))
+        found, prior = self._found(left_out)
+        if (given := self._expectation(found, prior, within=_DOUBTFUL)) is not None:
+            odds = prior.threshold(found.strength) + log_odds_with_expectation(given)
+            found = replace(found, log_odds=odds)
+        return judge([found], prior=prior)
+
+    def doubt(self, *, within: float) -> Figures | None:
+        """Return what the third table of `pipeline.color.tone_odds` decides by.
+
+        None for a picture whose log odds differ from the threshold by more than ``within``.
+        """
+        return self._expectation(*self._found(None), within=within)
+
+    def _found(self, left_out: Bools | None) -> tuple[ToneEvidence, Prior]:
+        """Return the evidence of the coarse picture without the network, and the prior of its kind."""
+        luma = _reduced(self.luma)
+        if left_out is not None:
+            luma[left_out] = 0
         found = evidence(luma, *(_reduced(plane) for plane in np.moveaxis(self.planes, -1, 0)))
         has_hue = np.hypot(found.cb, found.cr) > _LEAST_HUE
         is_brown, is_green = has_hue and found.cb < 0 < found.cr, has_hue and found.cb < 0 and found.cr <= 0
         by_camera = _BROWN_BY_CAMERA if is_brown else _BY_CAMERA
         prior = by_camera if self.by_camera else _GREEN_SCAN if is_green else _SCAN
         # So strong a tint leaves a large residual at edges, where its curve bends.
-        if found.strength <= STRONGEST_TINT and (edges := self.edges) is not None:
-            found = replace(found, log_odds=log_odds_with_edges(found.log_odds, edges))
-        return judge([found], prior=prior)
+        if found.strength <= STRONGEST_TINT and self.edges is not None:
+            found = replace(found, log_odds=log_odds_with_edges(found.log_odds, self.edges))
+        return found, prior
+
+    def _expectation(self, found: ToneEvidence, prior: Prior, *, within: float) -> Figures | None:
+        beyond = found.log_odds - prior.threshold(found.strength)
+        is_doubtful = found.weight >= LEAST_WEIGHT and abs(beyond) <= within and not self.by_camera
+        if not is_doubtful or self.expected is None or self.fit is None:
+            return None
+        expected = expectation_figures(self.expected(), self.luma, self.planes, self._tint(self.fit), self.shown)
+        if expected is None:
+            return None
+        edges = np.zeros(len(EDGE_FIGURES)) if self.edges is None else self.edges
+        tint = np.array([found.cb, found.cr])
+        figures = np.array([beyond, *edges, found.strength, *tint, *self.fit.figures])
+        return expectation_terms(figures, expected, tint, found.strength)
+
+    def _tint(self, fit: TintFit) -> F32:
+        """Return the fitted tint (h, w, 2), the chroma itself where nothing was fitted."""
+        tint = self.planes.copy()
+        tint[self.fitted] = fit.tint
+        return tint
 
 
 def _reduced(plane: F32) -> F32:

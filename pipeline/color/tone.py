@@ -32,7 +32,7 @@ _TINT_STRENGTH = 0.01  # root mean square of the fitted chroma: a tint above, an
 _VIVID_PART, _VIVID = 0.97, 0.04  # residual at that quantile of the picture: a mark, or a small coloured object
 STRONGEST_TINT = 0.17  # of one hue, and stronger than most toning and tinting: a red flower, a sunset, a cyanotype
 _FULL_CONTRAST = 0.03  # standard deviation of luma from which a picture gives full evidence
-_LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
+LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: coloured objects may appear late
 # Log odds beyond which a frame is coloured, and a shot, for which a high quantile of several frames counts.
 _COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
@@ -70,6 +70,10 @@ class Prior:
     colour: float
     doubt: float = _DOUBT
     strong: float | None = None
+
+    def threshold(self, strength: float) -> float:
+        """Return the log odds beyond which a picture with a tint of this ``strength`` is judged coloured."""
+        return self.strong if self.strong is not None and strength > STRONGEST_TINT else self.colour
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
     If no picture gives evidence (black, white, flat), the confidence is 0; the tone is then MONOCHROME if there is
     hardly any chroma, else COLOUR, which leaves the source unchanged.
     """
-    telling = [picture for picture in pictures if picture.weight >= _LEAST_WEIGHT]
+    telling = [picture for picture in pictures if picture.weight >= LEAST_WEIGHT]
     if not telling:
         return _blank(pictures)
     weights = np.array([picture.weight for picture in telling])
@@ -132,13 +136,12 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
         for name in ("log_odds", "vivid")
     )
     prior = prior or Prior(_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
-    is_strong = strength > STRONGEST_TINT
-    beyond = odds - (prior.colour if prior.strong is None or not is_strong else prior.strong)
+    beyond = odds - prior.threshold(strength)
     certainty = math.tanh(abs(beyond) / (prior.doubt if beyond > 0 else _DOUBT) * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")
-    if is_strong and prior.strong is None:
+    if strength > STRONGEST_TINT and prior.strong is None:
         return Verdict(SourceTone.COLOUR, 0.5, cb, cr, f"of one hue, but stronger than a tint ({tint})")
     if strength > _TINT_STRENGTH:
         tone, reason = SourceTone.TINTED, f"chroma follows brightness: one tint ({tint})"

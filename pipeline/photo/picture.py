@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
+from pipeline.color.expected_colours import Expects, expectation, is_trusted
 from pipeline.color.hints import Adjusted, Adjustments, Features, adjustments
 from pipeline.color.measures import doubt, measured
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
@@ -139,12 +140,12 @@ def prepare_picture(
     ``size`` is the shorter side of the model input, by default the network's own for photographs.
     """
     spec = still_spec(still.bits)
-    found = _judged(still, spec)
+    turn = EXIF_TURNS[still.orientation]
+    asks = options.treat_as is TreatAs.AUTO and is_trusted(colorizer.spec)
+    found = _judged(still, spec, expectation(colorizer, turn) if asks else None)
     hints = hints_in_shares(options.hints, {number: upright_size(still)}, source=still.path)
     space = space_of(still)
-    model_input = colorizer.model_input(
-        still.luma, spec, size=size or colorizer.spec.size.photo, turn=EXIF_TURNS[still.orientation]
-    )
+    model_input = colorizer.model_input(still.luma, spec, size=size or colorizer.spec.size.photo, turn=turn)
     return Picture(
         still=still,
         color_spec=spec,
@@ -256,14 +257,14 @@ def space_of(still: Still) -> RgbSpace | None:
     return None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
 
 
-def _judged(still: Still, spec: ColorSpec) -> ScanTone:
+def _judged(still: Still, spec: ColorSpec, expects: Expects | None) -> ScanTone:
     if still.chroma is None:
         return ScanTone(judge([evidence(np.zeros((1, 1), np.float32), None, None)]))
     height, width = still.chroma.shape[1:]
     size = size_within(JUDGED_SIDE, width, height)
     codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
-    return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif))
+    return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif), expects=expects)
 
 
 def _share(found: ScanTone) -> str:
