@@ -13,6 +13,7 @@ from pipeline.documents import from_json, json_text, to_json
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Hint, Options, Tone, TreatAs, Unit
 from pipeline.originals import Originals
+from pipeline.os_errors import is_there
 from pipeline.publish import HOME, publishing
 
 SUFFIX = ".correction.json"
@@ -64,7 +65,7 @@ class Correction:
         """Return the paths of the references beside the correction file ``kept``. Raises `InputError` if missing."""
         found = tuple(kept.with_name(name) for name in self.references)
         for path in found:
-            if not path.exists():
+            if not is_there(path):
                 raise InputError(
                     f"{path}: a reference of a correction is missing",
                     advice=f"Restore it, or remove it from {kept}.",
@@ -171,7 +172,7 @@ class CorrectionTree:
         digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         path = self.path_of(item)
         path = path.with_name(f"{path.name.removesuffix(SUFFIX)}.reference-{digest}")
-        if not path.exists():
+        if not is_there(path):
             with publishing(path, overwrite=True, originals=self._originals) as temporary:
                 temporary.write_bytes(content)
         return path.name
@@ -184,7 +185,7 @@ def corrections_beside(folder: Path, *, originals: Originals) -> CorrectionTree:
 
 def check_corrections(folder: Path | None) -> None:
     """Raise `InputError` if ``folder``, a folder of corrections named by the user, does not exist."""
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not (is_there(folder) and folder.is_dir()):
         raise InputError(
             f"{folder}: no such folder of corrections", advice="Check --corrections, or create the folder first."
         )
@@ -209,7 +210,7 @@ def correction_at(path: Path | None) -> Correction:
 
 
 def _file_at(path: Path) -> CorrectionFile:
-    return read_correction(path) if path.exists() else CorrectionFile()
+    return read_correction(path) if is_there(path) else CorrectionFile()
 
 
 def read_correction(path: Path) -> CorrectionFile:

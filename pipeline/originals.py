@@ -30,7 +30,7 @@ class Originals:
         whole = Path(os.path.realpath(target))
         for path in self.paths:
             # Nothing can lie below a source file: the operating system rejects writes there.
-            if is_same(whole, path) or (path.is_dir() and lies_in(whole, path)):
+            if is_same(whole, path) or (is_folder(path) and lies_in(whole, path)):
                 raise UsageError(
                     f"{target}: is an original, or lies in a folder of originals ({path}); nothing was written",
                     advice="Name another place for it, outside the sources.",
@@ -53,6 +53,14 @@ def check_own(path: Path) -> None:
             advice="Delete this name, which leaves other names of the file as they are. If the file is "
             "Autochrome's own, put a copy of it in its place.",
         )
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder at ``path``, as far as the system tells: whoever opens it gets the error."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def is_same(one: Path, other: Path) -> bool:

@@ -100,6 +100,15 @@ def check_is_no_stream(path: Path) -> None:
         raise InputError(f"{path}: is a pipe or a device, not a file", advice="Save its content as a file first.")
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is anything at ``path``.
+
+    Raises `UnreadableError` if the system does not tell: a folder without permission, a name that is too long.
+    """
+    with reading(path):
+        return path.exists()
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn operating system errors in this block into an `UnreadableError` about ``path``."""

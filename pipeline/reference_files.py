@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from pipeline.errors import InputError
+from pipeline.os_errors import is_there
 
 MARK = ".ref."
 _FOLDERS = 4
@@ -22,7 +23,7 @@ class ReferenceFiles:
 
     def __init__(self, given: Path | None) -> None:
         """Use the value of ``--reference``. Raises `InputError` if it does not exist."""
-        if given is not None and not given.exists():
+        if given is not None and not is_there(given):
             raise InputError(f"{given}: no such reference", advice="Check --reference: a coloured picture or a folder.")
         self.given = given
         self.is_tree = given is not None and given.is_dir()

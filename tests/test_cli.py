@@ -670,6 +670,26 @@ def test_the_other_kind_of_source_is_sent_to_its_command(
     assert answer(done)["error"]["advice"] == f"Use {advice} {source}"
 
 
+# Longer than any file system takes: the operating system does not tell whether there is anything.
+TOO_LONG = "x" * 300
+
+
+@pytest.mark.parametrize("name", ["photo", "video", "archive", "review"])
+def test_a_source_that_the_system_refuses_to_look_at_is_an_unusable_input(name: str) -> None:
+    done = colorize(name, TOO_LONG)
+    assert (done.returncode, TOO_LONG in done.stderr) == (4, True), done.stderr
+    assert "unexpected" not in done.stderr
+
+
+@pytest.mark.parametrize("more", [("--reference", TOO_LONG), ("--corrections", TOO_LONG), ("--output", TOO_LONG)])
+@pytest.mark.parametrize("name", ["photo", "video", "archive"])
+def test_so_is_what_an_option_names(name: str, more: tuple[str, str], film: Path, tmp_path: Path) -> None:
+    source = {"photo": save(tmp_path / "a.png", scene()), "video": film, "archive": tmp_path}[name]
+    done = colorize(name, source, *more)
+    assert done.returncode == (5 if "--output" in more else 4), done.stderr
+    assert "unexpected" not in done.stderr
+
+
 # An engine that is not there: whoever gets as far as opening it ends with exit code 8.
 NO_ENGINE = ("--engine", "tensorrt")
 

@@ -16,6 +16,7 @@ from pipeline.commands.exits import Answer, Reporting, carry_out
 from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options
+from pipeline.os_errors import check_is_no_stream, is_there, reading
 
 if TYPE_CHECKING:
     from pipeline.review.catalogue import Catalogue
@@ -38,7 +39,9 @@ commands = typer.Typer(add_completion=False)
 @commands.command("review", cls=ConfiguredCommand, help=_HELP, epilog=common_options.EPILOG)
 def _review(
     ctx: typer.Context,
-    items: Annotated[list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM", help=_WHAT, show_default=False)],
+    items: Annotated[
+        list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM", help=_WHAT, readable=False, show_default=False)
+    ],
     source: Annotated[
         Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
     ] = None,
@@ -107,8 +110,11 @@ def catalogue_of(
     from pipeline.review.catalogue import FILM, PHOTO, FileCatalogue
 
     for item in items:
-        if not item.exists():
+        if not is_there(item):
             raise InputError(f"{item}: no such file or folder", advice="Check the path.")
+        check_is_no_stream(item)
+        with reading(item):
+            next(item.iterdir(), None) if item.is_dir() else item.open("rb").close()
     if len(items) == 1 and items[0].is_dir():
         # Given the folder of originals, look for the results made from it.
         found = next((folder for folder in (items[0], results_of(items[0])) if is_archive(folder)), None)

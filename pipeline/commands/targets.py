@@ -12,7 +12,8 @@ from pipeline.archive.walk import PHOTO_SUFFIXES
 from pipeline.errors import InputError, UsageError
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
 from pipeline.options import Options
-from pipeline.originals import Originals
+from pipeline.originals import Originals, is_folder
+from pipeline.os_errors import is_there, unwritable
 from pipeline.publish import check_target
 
 
@@ -68,13 +69,12 @@ def targets(
     Raises `UsageError` for two results with one name, for results that would replace a source or the picture
     ``reference``, and for existing files (unless ``overwrite``), `OutputError` for folders that cannot be written.
     """
-    folder = output if output is not None and (len(sources) > 1 or output.is_dir()) else None
-    if folder is not None and not folder.is_dir() and (folder.exists() or _is_named_as_file(folder)):
-        what = "is a file" if folder.exists() else "is the name of a file"
-        raise UsageError(f"{folder}: {what}, and there are several sources", advice="Name a folder with --output.")
+    folder = output if output is not None and (len(sources) > 1 or is_folder(output)) else None
+    if folder is not None and not is_folder(folder):
+        _check_may_be_folder(folder)
     found: dict[Path, Path] = {}
     # A folder of references may be that of the results too.
-    references = () if reference is None or reference.is_dir() else (reference,)
+    references = () if reference is None or is_folder(reference) else (reference,)
     originals = Originals((*sources, *references))
     for source in sources:
         target = folder / default(source).name if folder is not None else output or default(source)
@@ -89,12 +89,22 @@ def targets(
     return list(found)
 
 
+def _check_may_be_folder(output: Path) -> None:
+    try:
+        is_file = output.exists()
+    except OSError as error:
+        raise unwritable(output, error) from error
+    if is_file or _is_named_as_file(output):
+        what = "is a file" if is_file else "is the name of a file"
+        raise UsageError(f"{output}: {what}, and there are several sources", advice="Name a folder with --output.")
+
+
 def correction_of(film: Path, target: Path | None, corrections: Path | None) -> Path:
     """Return the path of the correction file of ``film``, beside its result or in ``corrections``."""
     from pipeline.corrections import correction_of_file
 
     # Without a target, or with a folder, the result is only named when the film is opened.
-    beside = film.with_name("result") if target is None else target / "result" if target.is_dir() else target
+    beside = film.with_name("result") if target is None else target / "result" if is_folder(target) else target
     tree, item = correction_of_file(film, beside, originals=Originals((film,)), tree=corrections)
     return tree.path_of(item)
 
@@ -153,7 +163,7 @@ def _begins_like_film(path: Path) -> bool:
 
 def _there(sources: Sequence[Path]) -> Iterator[Path]:
     for source in sources:
-        if not source.exists():
+        if not is_there(source):
             raise InputError(f"{source}: no such file", advice="Check the path.")
         yield source
 

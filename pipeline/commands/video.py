@@ -18,6 +18,7 @@ from pipeline.commands.values import parse_preview, parse_rate
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
 from pipeline.options import Codec, Layout, OnDamage, Options, Quality, Tone, TreatAs
+from pipeline.originals import is_folder
 from pipeline.results import Failure, FilmResult
 from pipeline.wording import count
 
@@ -126,7 +127,7 @@ def _colorize_video(
         if dry_run:
             return _plan(sources, output, options, compare)
         known = Probes(options.frame_rate)
-        if len(sources) == 1 and (output is None or output.is_dir()) and compare is None:
+        if len(sources) == 1 and (output is None or is_folder(output)) and compare is None:
             # It determines its own result name when it is opened, before an engine starts.
             return _colour([(sources[0], output)], options, reporting, known, compare=None, corrections=corrections)
 

@@ -16,6 +16,7 @@ from pipeline.errors import Renamed, UsageError
 from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
+from pipeline.originals import is_folder
 from pipeline.os_errors import unwritable
 from pipeline.progress import Progress
 from pipeline.publish import PARTIAL_PREFIX
@@ -55,7 +56,7 @@ def preview_targets(
         raise UsageError(
             "--preview shots writes a picture, and --compare is for films", advice="Leave one of them out."
         )
-    if len(films) == 1 and output is not None and not output.is_dir() and output.suffix.lower() not in SUFFIXES:
+    if len(films) == 1 and output is not None and not is_folder(output) and output.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{output}: a preview of the shots is a JPEG picture", advice="Name a .jpg file or a folder with --output."
         )

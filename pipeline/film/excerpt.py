@@ -17,6 +17,7 @@ from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.sequence import find_sequence
 from pipeline.media.source import AnyPacket, demux, demux_all, open_source, reporting
 from pipeline.options import Options, Span
+from pipeline.originals import is_folder
 from pipeline.os_errors import reading, unwritable
 
 _COPIED = {"video", "audio"}
@@ -45,7 +46,7 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
     frame rate for folders of numbered pictures. Raises `InputError` if the film cannot be cut, `UsageError` if it ends
     earlier, `OutputError` if ``folder`` cannot be written to.
     """
-    if source.is_dir():
+    if is_folder(source):
         return _pictures(source, span, folder, rate)
     # Matroska, which holds every codec, but under the film's own name, which determines the plan of the result.
     target = folder / source.name

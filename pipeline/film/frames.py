@@ -26,6 +26,7 @@ from pipeline.media.read_log import ReadLog
 from pipeline.media.sampling import sampled
 from pipeline.media.video_plan import VideoPlan
 from pipeline.options import Options, TreatAs, hints_in_shares
+from pipeline.originals import is_folder
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
@@ -173,7 +174,7 @@ def upright_size(info: FilmInfo) -> tuple[int, int]:
 def beside(source: Path, suffix: str) -> Path:
     """Return the path of ``source``, a film or a folder of pictures, with its suffix replaced by ``suffix``."""
     whole = source if source.name not in ("", "..") else source.resolve()
-    return whole.with_name(f"{whole.name if whole.is_dir() else whole.stem}{suffix}")
+    return whole.with_name(f"{whole.name if is_folder(whole) else whole.stem}{suffix}")
 
 
 def reduced(plane: Plane) -> Plane:

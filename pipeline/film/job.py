@@ -30,7 +30,7 @@ from pipeline.media.tag_text import replace_tag_text
 from pipeline.media.video_plan import VideoPlan, plan_video
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.options import SEGMENT_FRAMES, Options, TreatAs
-from pipeline.originals import NO_ORIGINALS, Originals
+from pipeline.originals import NO_ORIGINALS, Originals, is_folder
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
 from pipeline.reference_files import ReferenceFiles
@@ -194,7 +194,7 @@ def _planned(
     source: Path, output: Path | str | None, options: Options, references: FilmReferences, originals: Originals
 ) -> _Planned:
     originals = originals.and_of(source, *references.paths)
-    folder = None if output is None or not Path(output).is_dir() else Path(output)
+    folder = None if output is None or not is_folder(Path(output)) else Path(output)
     named = None if output is None or folder is not None else Path(output)
     if named is not None:
         originals.check(named)

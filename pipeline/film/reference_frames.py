@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from pipeline.errors import InputError
+from pipeline.originals import is_folder
 from pipeline.reference_files import ReferenceFiles
 
 SUFFIX = ".refs"
@@ -67,9 +68,9 @@ def _found(film: Path, files: ReferenceFiles, item: PurePath | None) -> FilmRefe
 
 
 def _named_after(film: Path, folder: Path, files: ReferenceFiles) -> FilmReferences:
-    stem = film.name if film.is_dir() else film.stem
+    stem = film.name if is_folder(film) else film.stem
     frames = folder / f"{stem}{SUFFIX}"
-    numbered = _frames_in(frames, film) if frames.is_dir() else NO_REFERENCES
+    numbered = _frames_in(frames, film) if is_folder(frames) else NO_REFERENCES
     return numbered.and_of(FilmReferences(anywhere=files.named(folder, stem)))
 
 

@@ -24,7 +24,8 @@ from pipeline.file_locks import EXCLUSIVE, NO_WAIT
 from pipeline.locks import NoLocksError, lock
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.open_files import delete, delete_locked, is_in_use
-from pipeline.originals import Originals, check_own
+from pipeline.originals import Originals, check_own, is_folder
+from pipeline.os_errors import unwritable
 from pipeline.publish import PARTIAL, PARTIAL_PREFIX, publishing
 
 LOCK = "lock"
@@ -49,10 +50,17 @@ def segment_folder(final: Path) -> Path:
 
 
 def check_segment_folder(final: Path, *, originals: Originals) -> None:
-    """Raise `UsageError` if the segments of ``final`` would be elsewhere, by a link, or among ``originals``."""
+    """Raise `UsageError` if the segments of ``final`` would be elsewhere, by a link, or among ``originals``.
+
+    Raises `OutputError` if the folder of ``final`` cannot be looked at.
+    """
     folder = segment_folder(final)
     originals.check(folder)
-    if folder.is_symlink():
+    try:
+        is_link = folder.is_symlink()
+    except OSError as error:
+        raise unwritable(final, error) from error
+    if is_link:
         raise UsageError(
             f"{folder}: is a link, and the segments of {final.name} would be written and deleted in another folder",
             advice="Delete the link, or choose another name with --output.",
@@ -207,7 +215,7 @@ class SegmentFolder:
         """
         delete(self._folder / _RECIPE)
         self.segments.clear()
-        for path in self._own() if self._folder.exists() else ():
+        for path in self._own() if is_folder(self._folder) else ():
             try:
                 path.unlink(missing_ok=True)
             except PermissionError as error:
@@ -219,11 +227,11 @@ class SegmentFolder:
         if (self._folder / _RECIPE).exists():
             return False
         # On Windows a helping process deletes its claim after the owner has gone, which had to leave the folder for it.
-        return self._folder.exists() and (sys.platform == "win32" or any(self._own()))
+        return is_folder(self._folder) and (sys.platform == "win32" or any(self._own()))
 
     def sweep(self) -> None:
         """Delete what is left, of any recipe, if segments are no longer in use."""
-        if self._folder.exists() and not (self._folder / _RECIPE).exists():
+        if is_folder(self._folder) and not (self._folder / _RECIPE).exists():
             self.remove()
 
     def _own(self) -> Iterator[Path]:

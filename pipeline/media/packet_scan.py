@@ -27,6 +27,7 @@ from pipeline.media.source import AnyPacket, demux_all, describe_streams
 from pipeline.media.structure import find_break
 from pipeline.media.timecode import timecode_numbers
 from pipeline.media.timeline import FARTHEST_CROSSING, Timeline, close_first_gap, crossing_of, offset_of
+from pipeline.os_errors import reading
 from pipeline.results import Note, NoteKind
 from pipeline.wording import count
 
@@ -366,7 +367,11 @@ def _with_later_chapters(info: FilmInfo, offsets: Mapping[int, tuple[tuple[int, 
 def _with_late_streams(info: FilmInfo, found: _Scan) -> FilmInfo:
     """Return ``info``, read again far enough to know all streams, or with notes on those that begin too late."""
     missing = _missing(info, found)
-    size, look, latest = info.path.stat().st_size, _FIRST_LOOK, info
+    if not missing:
+        return info
+    with reading(info.path):
+        size = info.path.stat().st_size
+    look, latest = _FIRST_LOOK, info
     while missing and look <= _FARTHEST_LOOK:
         with opened(info.path, probe_size=look) as film:
             latest = film.info

@@ -30,6 +30,7 @@ from pipeline.media.source import (
     reporting,
 )
 from pipeline.media.timeline import Timeline
+from pipeline.originals import is_folder
 from pipeline.results import Note, NoteKind
 
 UNSPECIFIED = 2
@@ -223,7 +224,7 @@ def opened(path: Path, *, rate: Fraction | None = None, probe_size: int = 0) -> 
 
     FFmpeg first reads ``probe_size`` bytes of a file, see `open_source`.
     """
-    sequence = find_sequence(path, rate) if path.is_dir() else None
+    sequence = find_sequence(path, rate) if is_folder(path) else None
     if rate is not None and sequence is None:
         raise UsageError(f"{path}: has a frame rate of its own", advice="--fps is for folders of numbered pictures.")
     if sequence is not None:

@@ -40,6 +40,7 @@ from pipeline import (
     colorize_video,
     read_ledger,
 )
+from pipeline.errors import OutputError
 from tests.films import Sound, make_film
 from tests.photos import save, scene
 from tests.sampled import sampled
@@ -452,3 +453,24 @@ def test_a_photograph_that_cannot_be_coloured_is_an_error_with_advice(media: Pat
         colorize_photo("letter.jpg", colorizer=colorizer)
     assert caught.value.advice
     assert not Path("letter.colorized.jpg").exists()
+
+
+COLORIZE: tuple[Callable[..., Any], ...] = (colorize_photo, colorize_video, colorize_archive)
+
+
+@pytest.mark.usefixtures("bound_by_permissions")
+@pytest.mark.parametrize("function", COLORIZE)
+def test_in_a_folder_without_permission_a_source_cannot_be_read_and_a_result_not_written(
+    function: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = save(tmp_path / "a.png", scene()) if function is colorize_photo else make_film(tmp_path / "a.mkv")
+    source = tmp_path if function is colorize_archive else source
+    sealed = tmp_path.with_name(f"{tmp_path.name}-sealed")
+    sealed.mkdir(0)
+    try:
+        with pytest.raises(InputError, match="Permission denied"):
+            function(sealed / source.name, tmp_path.with_name("made"))
+        with pytest.raises(OutputError, match="Permission denied"):
+            function(source, sealed / "made.mkv")
+    finally:
+        sealed.chmod(0o700)
