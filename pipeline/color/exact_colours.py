@@ -22,7 +22,6 @@ _SOFT, _FADE, _SAME = 0.006, 0.036, 0.08
 # Luma levels at which the chroma of a colour is computed; it is interpolated between them.
 _LEVELS = np.linspace(0, 1, 256, dtype=np.float32)
 _NEVER_ONE = 1.0001
-_FAR = np.float32(1e4)
 
 
 Patch = tuple[slice, slice]
@@ -68,8 +67,8 @@ class ExactColours:
         """Change ``cb`` and ``cr`` where the hints' colours apply.
 
         They are rows from ``first`` of planes with ``rows`` rows, for ``luma`` of their shape, all as stored. Of
-        several hints that reach a pixel, that with most weight decides, of these the nearest, of equally near ones the
-        later. Around the reach, hints fade out, and share a pixel by their influence.
+        several hints of full weight that reach a pixel, the nearest decides, of equally near ones the later. Elsewhere
+        hints share a pixel by their influence, which fades around the reach and is that of their weight within.
         """
         patches = list(self._patches(luma, first, rows))
         if not patches:
@@ -85,9 +84,8 @@ class ExactColours:
             mixed[:, *patch] += share * made
             total[patch] += share
             np.maximum(most[patch], influence, out=most[patch])
-            rank = distance + (1 - weight) * _FAR
-            is_nearer = (distance <= reach) & (rank <= nearest[patch])
-            nearest[patch][is_nearer] = rank[is_nearer]
+            is_nearer = (influence == 1) & (distance <= nearest[patch])
+            nearest[patch][is_nearer] = distance[is_nearer]
             decided[:, *patch][:, is_nearer] = made[:, is_nearer]
         stated = np.where(np.isfinite(nearest), decided, mixed / np.maximum(total, np.float32(1e-6)))
         for plane, colour in zip((cb, cr), stated, strict=True):

@@ -104,3 +104,15 @@ def test_of_two_hints_that_reach_a_pixel_that_with_more_weight_decides() -> None
         made = planes(hinted(codes, *hints), codes)
         is_near = apart(codes.shape, 0.5, 0.5) <= 0.05
         assert np.abs(made - stated(codes, own))[:, is_near].max() < 0.003
+
+
+def test_a_faint_hint_does_not_lend_its_colour_to_the_fading_edge_of_a_strong_one() -> None:
+    codes = np.full((200, 200), 120, np.uint8)
+    strong = ColorHint(x=0.3, y=0.5, ab=(-40, 40), reach=0.05)
+    faint = ColorHint(x=0.42, y=0.5, ab=(60, 20), reach=0.05, weight=1 / 8)
+    seen = model_input(codes, SPEC, size=NETWORK, short=256)
+    green = np.full((2, *(side // 4 for side in seen.luma.shape)), -20, np.float32)
+    alone, both = (planes(upsample(seen, green, SPEC, hints=hints), codes) for hints in ((strong,), (strong, faint)))
+    aim = stated(codes, faint)
+    assert (np.abs(both - alone) <= 0.2 * np.abs(aim - alone) + 0.003).all()
+    assert np.abs(both - alone).max() > 0.03
