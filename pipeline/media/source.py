@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -198,7 +199,12 @@ def reporting(path: Path) -> Iterator[None]:
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from error
     except av.FFmpegError as error:
-        # Some have errno's numbers, but refer to the file's contents.
+        # Some have errno's numbers, but refer to the file's contents: a disk that fails is named by `SourceFile`.
+        if error.errno == errno.EIO:
+            raise InputError(
+                f"{path}: ends within its header, or its header is damaged",
+                advice="Copy the file again from its source.",
+            ) from error
         raise InputError(f"{path}: cannot be read: {said(error)}", advice="Check the disk and the file.") from error
     except OSError as error:
         raise unreadable(path, error) from error

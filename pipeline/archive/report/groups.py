@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 _FIGURES = re.compile(r"\d[\d,.:]*\d|\d")
 _SHORTEST_NAME = 4  # shorter names may be words of the message
@@ -70,5 +71,6 @@ def _without(text: str, names: Iterable[str]) -> str:
     for name in names:
         text = text.replace(name, "…")
     bare = text.removeprefix("…: ")
-    is_path = "/" in bare.partition(" ")[0]
+    head, colon, _ = bare.partition(": ")
+    is_path = "/" in bare.partition(" ")[0] or (bool(colon) and ("/" in head or bool(PurePath(head).suffix)))
     return bare if is_path else bare[:1].upper() + bare[1:]

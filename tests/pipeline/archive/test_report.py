@@ -152,10 +152,10 @@ def test_a_single_reason_keeps_its_figures() -> None:
     assert (group.text, group.count) == ("Has … of … rows", 2)
 
 
-def test_a_message_that_begins_with_another_path_keeps_it() -> None:
-    text = "out/.autochrome/corrections/a.jpg.correction.json: not a correction"
-    group = Groups().take("4", text, names=lambda: ["/in/a.jpg", "a.jpg"])
-    assert group.text == "out/.autochrome/corrections/….correction.json: not a correction"
+@pytest.mark.parametrize("path", ["out/.autochrome/corrections/b.json", "my subs/x.srt", "sub.srt"])
+def test_a_message_that_begins_with_another_path_keeps_it(path: str) -> None:
+    group = Groups().take("4", f"{path}: not a correction", names=lambda: ["/in/a.jpg", "a.jpg"])
+    assert group.text == f"{path}: not a correction"
 
 
 def test_nothing_failed_is_said(shelf: Shelf) -> None:

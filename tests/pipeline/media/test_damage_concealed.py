@@ -208,3 +208,12 @@ def test_a_twin_has_the_same_samples_and_memory_of_its_own(tmp_path: Path, pixel
         for number in range(len(picture.planes)):
             plane(picture, number)[:] = 1
         assert [bytes(part) for part in copy.planes] == before
+
+
+def test_a_film_that_ends_within_its_header_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mkv", times=range(3))
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(film.read_bytes()[:100])
+    with pytest.raises(InputError, match="cut.mkv: ends within its header") as caught:
+        rewrite(cut)
+    assert "disk" not in caught.value.advice
