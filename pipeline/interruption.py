@@ -6,7 +6,8 @@ A second signal also raises `Interruption` in the main thread, which may be deep
 
 A native library that calls back into Python swallows exceptions raised there: the run would continue with a write
 missing. So signals are turned into an exception only where it cannot be lost. Of Python's own handler, which raises
-KeyboardInterrupt anywhere, `pipeline.media.native_files` keeps it; it may be lost only in a folder of pictures.
+KeyboardInterrupt anywhere, `pipeline.media.native_files` keeps it; it may be lost in a folder of pictures, and where
+PyAV raises an exception of its own.
 """
 
 from __future__ import annotations
