@@ -63,6 +63,7 @@ def test_the_table_belongs_to_the_weights_that_are_shipped(colorizer: Colorizer)
     assert not is_trusted(colorizer.spec)
 
 
+@pytest.mark.slow
 def test_colours_that_the_network_expects_speak_for_a_photograph(doubtful: list[tuple[F32, F32, F32]]) -> None:
     gains = []
     for luma, mixed, chroma in doubtful:
