@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.color.hints import ColorHint
+from pipeline.color.hints import ColorHint, places_of
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, Matrix, RgbSpace, chroma_from_ab
 
@@ -22,7 +22,6 @@ _SOFT, _FADE, _SAME = 0.006, 0.036, 0.08
 # Luma levels at which the chroma of a colour is computed; it is interpolated between them.
 _LEVELS = np.linspace(0, 1, 256, dtype=np.float32)
 _NEVER_ONE = 1.0001
-
 
 Patch = tuple[slice, slice]
 
@@ -48,8 +47,6 @@ class ExactColours:
         cls, hints: Sequence[ColorHint], picture: ModelInput, guide: F32, matrix: Matrix, space: RgbSpace | None = None
     ) -> ExactColours:
         """Return the colours of ``hints`` on ``picture``, whose upright luma is ``guide`` (h, w), in ``space``."""
-        rows, columns = guide.shape
-        luma = [guide[min(int(one.y * rows), rows - 1), min(int(one.x * columns), columns - 1)] for one in hints]
         ab = np.array([one.ab for one in hints], np.float32).reshape(-1, 2)
         colours = np.broadcast_to(ab.T[..., None], (2, len(ab), len(_LEVELS)))
         levels = np.broadcast_to(_LEVELS, colours.shape[1:])
@@ -58,7 +55,7 @@ class ExactColours:
             at=np.array(places, np.float32).reshape(-1, 2),
             reach=np.array([one.reach for one in hints], np.float32),
             weight=np.array([one.weight for one in hints], np.float32),
-            luma=np.array(luma, np.float32),
+            luma=guide[places_of(hints, *guide.shape)],
             chroma=np.moveaxis(chroma_from_ab(levels, colours, matrix, space), 1, 0),
             sides=picture.stored_sides,
         )

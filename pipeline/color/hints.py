@@ -135,6 +135,13 @@ class Adjusted:
     change: F32
 
 
+def places_of(hints: Sequence[ColorHint], height: int, width: int) -> tuple[Places, Places]:
+    """Return the rows and columns (n,) of the pixels of ``hints`` on a picture of ``height`` x ``width``."""
+    places = np.array([(hint.y * height, hint.x * width) for hint in hints]).reshape(-1, 2)
+    rows, columns = np.minimum(places.astype(np.int64), (height - 1, width - 1)).T
+    return rows, columns
+
+
 def adjustments(*, saturation: float, hints: Iterable[Hint], page: int = 1) -> Adjustments:
     """Return the adjustments that options request for ``page`` of a photograph."""
     stated = (
@@ -164,8 +171,7 @@ class Spread:
         ``looks`` (C, h, w) are features of length 1 for every place; without them, hints spread by lightness alone.
         """
         height, width = lightness.shape
-        places = np.array([(hint.y * height, hint.x * width) for hint in hints], np.float32)
-        rows, columns = np.minimum(places.astype(np.int64), (height - 1, width - 1)).T
+        rows, columns = places_of(hints, height, width)
         down, across = np.arange(height) - rows[:, None], np.arange(width) - columns[:, None]
         apart = np.hypot(down[:, :, None], across[:, None], dtype=np.float32)
         seen = None

@@ -19,7 +19,17 @@ from pipeline.color.colour_target import colour_target
 from pipeline.color.expected_colours import Expects, expectation_figures
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import LEAST_PIXELS, TintFit, fitted, tint_of
-from pipeline.color.tone import LEAST_WEIGHT, STRONGEST_TINT, Prior, ToneEvidence, Verdict, evidence, inside, judge
+from pipeline.color.tone import (
+    DOUBT,
+    LEAST_WEIGHT,
+    STRONGEST_TINT,
+    Prior,
+    ToneEvidence,
+    Verdict,
+    evidence,
+    inside,
+    judge,
+)
 from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
 from pipeline.color.tone_edges import edge_figures
 from pipeline.color.tone_odds import Figures, expectation_terms, log_odds_with_edges, log_odds_with_expectation
@@ -47,7 +57,6 @@ _UNSURE = 0.5
 # recolours one green photograph instead of four and leaves no further print.
 _SCAN, _GREEN_SCAN = Prior(0.0, strong=-3.0), Prior(-1.0, strong=-4.0)
 _BY_CAMERA, _BROWN_BY_CAMERA = Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
-_DOUBTFUL = 4.0  # difference of log odds from the threshold within which a scan is in doubt and the network is asked
 _LEAST_HUE = 0.012  # mean chroma of brown (less blue and more red than grey has) and of green (less of both)
 # Greatest share of the picture for a coloured part, and least certainty that its surroundings are not coloured.
 _SMALL, _SURE = 0.08, 0.6
@@ -164,7 +173,7 @@ class Scan:
     def verdict(self, left_out: Bools) -> Verdict:
         """Judge the coarse picture except what is ``left_out``; black does not count."""
         found, prior = self._found(left_out)
-        if (given := self._expectation(found, prior, within=_DOUBTFUL)) is not None:
+        if (given := self._expectation(found, prior, within=DOUBT)) is not None:
             odds = prior.threshold(found.strength) + log_odds_with_expectation(given)
             found = replace(found, log_odds=odds)
         return judge([found], prior=prior)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engines.network import Prediction
-from pipeline.color.hints import Adjustments, ColorHint, Features
+from pipeline.color.hints import Adjustments, ColorHint, Features, places_of
 from pipeline.color.model_input import ModelInput
 from pipeline.color.optical_flow import Follower, Path, View, view
 from pipeline.color.prototypes import Prototypes, keys
@@ -107,12 +107,11 @@ def hints_in(statements: Iterable[Statement]) -> tuple[ColorHint, ...]:
     return tuple(hint for one in statements for hint in one.hints)
 
 
-def carried(hints: Iterable[ColorHint], path: Path) -> tuple[ColorHint, ...]:
+def carried(hints: Sequence[ColorHint], path: Path) -> tuple[ColorHint, ...]:
     """Return ``hints`` of a frame as they apply, with less weight, in its neighbour, to which ``path`` leads."""
     rows, columns = path.trust.shape[:2]
     moved = []
-    for hint in hints:
-        row, column = min(int(hint.y * rows), rows - 1), min(int(hint.x * columns), columns - 1)
+    for hint, row, column in zip(hints, *places_of(hints, rows, columns), strict=True):
         x, y = (path.places[row, column] - (column, row)) / (columns, rows) + (hint.x, hint.y)
         weight = hint.weight - _FADED
         if weight > 0 and path.trust[row, column] > _TRUSTED and 0 <= x <= 1 and 0 <= y <= 1:

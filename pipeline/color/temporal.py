@@ -207,6 +207,8 @@ class _Shot(Generic[Record]):
             frame.hints += carried(self._hints, frame.step.future)
         self._hints = frame.hints
         for later, earlier in pairwise(reversed(self._waiting)):
+            if not own:
+                break
             assert later.step is not None
             own = carried(own, later.step.past)
             earlier.hints += own

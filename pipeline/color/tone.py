@@ -36,7 +36,7 @@ LEAST_WEIGHT = 0.1  # below: as good as black, white or flat
 _SHOT_QUANTILE = 0.7  # a shot is colour if three tenths of its pictures are: coloured objects may appear late
 # Log odds beyond which a frame is coloured, and a shot, for which a high quantile of several frames counts.
 _COLOUR, _COLOUR_OF_SHOTS = -2.0, 2.0
-_DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
+DOUBT = 4.0  # difference of log odds from there at which the confidence is 0.5
 _NO_CHROMA = -1000.0  # log odds of a picture without chroma
 
 
@@ -68,7 +68,7 @@ class Prior:
     """
 
     colour: float
-    doubt: float = _DOUBT
+    doubt: float = DOUBT
     strong: float | None = None
 
     def threshold(self, strength: float) -> float:
@@ -137,7 +137,7 @@ def judge(pictures: Sequence[ToneEvidence], *, prior: Prior | None = None) -> Ve
     )
     prior = prior or Prior(_COLOUR if len(telling) == 1 else _COLOUR_OF_SHOTS)
     beyond = odds - prior.threshold(strength)
-    certainty = math.tanh(abs(beyond) / (prior.doubt if beyond > 0 else _DOUBT) * math.atanh(0.5))
+    certainty = math.tanh(abs(beyond) / (prior.doubt if beyond > 0 else DOUBT) * math.atanh(0.5))
     tint = f"mean Cb {cb:+.3f}, Cr {cr:+.3f}"
     if beyond > 0:
         return Verdict(SourceTone.COLOUR, certainty, cb, cr, f"colours differ where brightness does not ({tint})")

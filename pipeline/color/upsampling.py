@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from pipeline.color.exact_colours import ExactColours
-from pipeline.color.hints import ColorHint, Places
+from pipeline.color.hints import ColorHint, places_of
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, Codes, ColorSpec, Matrix, RgbSpace, chroma_and_room, gamut_scale
 
@@ -196,9 +196,10 @@ def compensated(luma: F32, ab: F32, hints: Sequence[ColorHint]) -> F32:
     rows, columns = ab.shape[1:]
     guide = _guide(luma, rows, columns)
     stated = np.array([hint.ab for hint in hints], np.float32)
-    cells, there = (_places(hints, *shape) for shape in ((rows, columns), guide.shape))
+    cells, there = (places_of(hints, *shape) for shape in ((rows, columns), guide.shape))
     down, across = np.arange(rows)[:, None], np.arange(columns)
-    near = np.stack([np.exp(-(np.square(down - row) + np.square(across - column)) / 2) for row, column in cells.T])
+    row, column = (at[:, None, None] for at in cells)
+    near = np.exp(-(np.square(down - row) + np.square(across - column)) / 2)
     near /= np.maximum(near.sum(axis=0), 1)
     made = np.asarray(ab, np.float32)
     for _ in range(_ROUNDS):
@@ -207,12 +208,6 @@ def compensated(luma: F32, ab: F32, hints: Sequence[ColorHint]) -> F32:
         missing = stated.T - np.stack([a * light + a_offset, b * light + b_offset])
         made = made + np.einsum("cn,nhw->chw", missing, near).astype(np.float32)
     return made
-
-
-def _places(hints: Sequence[ColorHint], rows: int, columns: int) -> Places:
-    """Return the rows and columns (2, n) of ``hints`` on a picture of ``rows`` x ``columns``."""
-    places = np.array([(hint.y * rows, hint.x * columns) for hint in hints])
-    return np.minimum(places.astype(np.int64), (rows - 1, columns - 1)).T
 
 
 def _guide(luma: F32, rows: int, columns: int) -> F32:

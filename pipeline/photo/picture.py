@@ -187,12 +187,9 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
             hints=picture.adjustments.hints,
             change=made.change,
         )
-        shown = upsampled = said().times(beside)
+        shown = upsampled = keeping_own(said().times(beside), picture, made)
         if picture.space is not None:
-            upsampled = said(picture.space).times(beside)
-        kept = kept_part(picture, made)
-        if kept is not None and still.chroma is not None:
-            shown, upsampled = shown.keeping(still.chroma, kept), upsampled.keeping(still.chroma, kept)
+            upsampled = keeping_own(said(picture.space).times(beside), picture, made)
         chroma, clipped = shown.small(luma, picture.color_spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     unsure = doubt(picture.verdict, picture.treat_as)
@@ -241,14 +238,14 @@ def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, ca
     return made, np.maximum(calm.beside, picture.turn.stored(stated))
 
 
-def kept_part(picture: Picture, made: Adjusted) -> F32 | None:
-    """Return where the picture keeps its own colour, (h, w), 0..1, as stored: not where hints have ``made`` another."""
-    own = picture.own_colour
-    if own is None:
-        return None
+def keeping_own(upsampled: Upsampled, picture: Picture, made: Adjusted) -> Upsampled:
+    """Return ``upsampled`` with the picture's own colour where that is kept, except where hints ``made`` another."""
+    own, chroma = picture.own_colour, picture.still.chroma
+    if own is None or chroma is None:
+        return upsampled
     rows, columns = own.shape
-    stated = picture.model_input.turn.stored(made.share)
-    return own * (1 - np.asarray(cv2.resize(stated, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32))
+    stated = cv2.resize(picture.model_input.turn.stored(made.share), (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return upsampled.keeping(chroma, own * (1 - np.asarray(stated, np.float32)))
 
 
 def space_of(still: Still) -> RgbSpace | None:

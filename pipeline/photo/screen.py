@@ -29,7 +29,7 @@ from pipeline.photo.picture import (
     Picture,
     adjusted_answer,
     calm_parts,
-    kept_part,
+    keeping_own,
     prepare_picture,
     treatment_of,
 )
@@ -93,10 +93,7 @@ class ScreenPhoto:
         asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
         made, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
         upsampled = upsample(seen, made.ab, spec, hints=asked.hints, change=made.change).times(beside)
-        kept = kept_part(picture, made)
-        if kept is not None and picture.still.chroma is not None:
-            upsampled = upsampled.keeping(picture.still.chroma, kept)
-        return self._rgb(upsampled)
+        return self._rgb(keeping_own(upsampled, picture, made))
 
     def with_chroma(self, ab: F32, hints: Sequence[ColorHint]) -> Rgb:
         """Return the picture with ``ab`` (2, h, w), CIELAB, upright, in place of the network's, (h, w, 3).
