@@ -27,6 +27,7 @@ _ADVICE = {
     errno.ELOOP: "Check the path: a link in it leads to itself.",
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
 }
+TMPDIR = "TMPDIR names the folder of temporary files."
 _USUAL = "Check its disk and how it is connected."
 # For a file; a folder must leave room for a name of 12 characters, or creating it is refused as below.
 _LONGEST_ON_WINDOWS = 259
@@ -93,6 +94,12 @@ def unwritable(path: Path | str, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be written: {error.strerror or error}", advice=advice_for(error))
 
 
+def unusable_temporary(path: Path | str, error: OSError) -> OutputError:
+    """Return the error for ``path``, a temporary file or what one is needed for."""
+    reason = f"a temporary file cannot be used: {error.strerror or error}"
+    return OutputError(f"{path}: {reason}", advice=f"{advice_for(error)} {TMPDIR}")
+
+
 def check_is_no_stream(path: Path) -> None:
     """Raise `InputError` if ``path`` is a pipe, a device or a socket: sources are read more than once."""
     mode = path.stat().st_mode
@@ -120,6 +127,15 @@ def reading(path: Path) -> Iterator[None]:
         raise unreadable(path, error) from error
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn operating system errors in this block into an `OutputError` about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def of_publishing(final: Path, error: OSError, *, originals: Originals) -> AutochromeError:
     """Convert ``error``, from a block that reads sources and writes the result ``final``, into an error for the user.
 
@@ -140,8 +156,5 @@ def of_publishing(final: Path, error: OSError, *, originals: Originals) -> Autoc
     if named.parent == final.parent:
         return unwritable(final, error)
     if lies_in(named, Path(tempfile.gettempdir())):
-        return OutputError(
-            f"{named}: a temporary file cannot be used: {error.strerror or error}",
-            advice=f"{advice_for(error)} TMPDIR names the folder of temporary files.",
-        )
+        return unusable_temporary(named, error)
     return unwritable(named, error)

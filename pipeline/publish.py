@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import AutochromeError, UsageError
 from pipeline.open_files import patiently
 from pipeline.originals import Originals
-from pipeline.os_errors import of_publishing, unwritable
+from pipeline.os_errors import of_publishing, writing
 
 # Folder, among the results, for the program's own files.
 HOME = ".autochrome"
@@ -94,10 +94,8 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     Also for a broken link. Raises `OutputError` if the disk cannot be queried or does not accept a file.
     """
     originals.check(final)
-    try:
+    with writing(final):
         exists = final.exists()
-    except OSError as error:
-        raise unwritable(final, error) from error
     if not exists and final.is_symlink():
         raise UsageError(f"{final}: is a broken link", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
@@ -111,11 +109,8 @@ def _check_writable(final: Path) -> None:
     # Permission checks are unreliable, above all on network file systems; only creating a file is conclusive.
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        raise unwritable(final, error) from error
+    with writing(final), tempfile.TemporaryFile(dir=folder):
+        return
 
 
 def _name(temporary: Path, final: Path, *, overwrite: bool) -> None:

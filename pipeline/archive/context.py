@@ -17,7 +17,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.interruption import StopReason, StopRequest
 from pipeline.options import Options
 from pipeline.originals import Originals, lies_in
-from pipeline.os_errors import is_there, unwritable
+from pipeline.os_errors import is_there, writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +74,8 @@ class Archive:
         if not source.is_dir():
             one = "colorize-photo" if source.suffix.lower() in PHOTO_SUFFIXES else "colorize-video"
             raise UsageError(f"{source}: not a folder", advice=f"For a single one use {one} {source}")
-        try:
+        with writing(output):
             is_file = output.exists() and not output.is_dir()
-        except OSError as error:
-            raise unwritable(output, error) from error
         if is_file:
             raise UsageError(f"{output}: not a folder", advice="Name a folder with --output.")
         whole = Path(os.path.realpath(output))

@@ -114,7 +114,10 @@ def catalogue_of(
             raise InputError(f"{item}: no such file or folder", advice="Check the path.")
         check_is_no_stream(item)
         with reading(item):
-            next(item.iterdir(), None) if item.is_dir() else item.open("rb").close()
+            if item.is_dir():
+                next(item.iterdir(), None)
+            else:
+                item.open("rb").close()
     if len(items) == 1 and items[0].is_dir():
         # Given the folder of originals, look for the results made from it.
         found = next((folder for folder in (items[0], results_of(items[0])) if is_archive(folder)), None)

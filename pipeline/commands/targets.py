@@ -13,7 +13,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.media.film_formats import FILM_SUFFIXES, begins_like_film
 from pipeline.options import Options
 from pipeline.originals import Originals, is_folder
-from pipeline.os_errors import is_there, unwritable
+from pipeline.os_errors import is_there, writing
 from pipeline.publish import check_target
 
 
@@ -90,10 +90,8 @@ def targets(
 
 
 def _check_may_be_folder(output: Path) -> None:
-    try:
+    with writing(output):
         is_file = output.exists()
-    except OSError as error:
-        raise unwritable(output, error) from error
     if is_file or _is_named_as_file(output):
         what = "is a file" if is_file else "is the name of a file"
         raise UsageError(f"{output}: {what}, and there are several sources", advice="Name a folder with --output.")

@@ -17,7 +17,7 @@ from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest, finish_on_signals
 from pipeline.options import Layout, Options, Span
 from pipeline.originals import is_folder
-from pipeline.os_errors import unwritable
+from pipeline.os_errors import writing
 from pipeline.progress import Progress
 from pipeline.publish import PARTIAL_PREFIX
 from pipeline.wording import count
@@ -135,11 +135,9 @@ def _part(
     from pipeline.film.stated_frames import hints_elsewhere
     from pipeline.media.probe import Probes
 
-    try:
+    with writing(name):
         name.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=name.parent)
-    except OSError as error:
-        raise unwritable(name, error) from error
     with scratch as folder:
         # The user does not know the temporary folder beside the preview.
         with Renamed(Path(folder), name).errors():

@@ -18,7 +18,7 @@ from pipeline.media.sequence import find_sequence
 from pipeline.media.source import AnyPacket, demux, demux_all, open_source, reporting
 from pipeline.options import Options, Span
 from pipeline.originals import is_folder
-from pipeline.os_errors import reading, unwritable
+from pipeline.os_errors import reading, unwritable, writing
 
 _COPIED = {"video", "audio"}
 # From this many packets per frame on, packets are taken to hold fields.
@@ -54,10 +54,10 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
         if not container.streams.video:
             raise InputError(f"{source}: has no picture", advice="Check that it is a film.")
         try:
-            with open_container(str(target), "w", format="matroska") as writing:
+            with open_container(str(target), "w", format="matroska") as part:
                 # The tags mark results of this program, whose colours are kept.
-                writing.metadata.update(container.metadata)
-                start, origin = _copied(container, writing, span, source)
+                part.metadata.update(container.metadata)
+                start, origin = _copied(container, part, span, source)
                 return Excerpt(path=target, start=start, origin=origin)
         except OSError as error:
             raise unwritable(folder, error) from error
@@ -67,16 +67,16 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             ) from error
 
 
-def frame_number(info: FilmInfo, moment: Fraction) -> int:
-    """Count the frames of the film ``info`` shown before ``moment``, in seconds from its start.
+def frame_number(info: FilmInfo, time: Fraction) -> int:
+    """Count the frames of the film ``info`` shown before ``time``, in seconds from its start.
 
     Reads all its packets. Raises `InputError` for a film that can no longer be opened.
     """
     if info.sequence is not None:
-        return int(moment * info.sequence.rate)
+        return int(time * info.sequence.rate)
     with open_film(info) as container:
         video = container.streams[info.stream_index]
-        end = _seconds(video.start_time or 0, video) + moment
+        end = _seconds(video.start_time or 0, video) + time
         count = before = 0
         for packet in demux_all(container, video):
             if packet.size and not packet.is_discard and (packet.pts, packet.dts) != (None, None):
@@ -100,11 +100,11 @@ def moved(options: Options, start: Fraction, end: Fraction) -> Options:
 
 
 def _copied(
-    container: av.container.InputContainer, writing: av.container.OutputContainer, span: Span, source: Path
+    container: av.container.InputContainer, part: av.container.OutputContainer, span: Span, source: Path
 ) -> tuple[Fraction, Fraction]:
     video = container.streams.video[0]
     kept: dict[int, Any] = {
-        stream.index: writing.add_stream_from_template(stream)
+        stream.index: part.add_stream_from_template(stream)
         for stream in container.streams
         if stream.type in _COPIED and (stream.type != "video" or stream is video)
     }
@@ -126,7 +126,7 @@ def _copied(
         packet.pts = None if packet.pts is None else packet.pts - moved
         packet.dts = None if packet.dts is None else packet.dts - moved
         packet.stream = kept[packet.stream.index]
-        writing.mux(packet)
+        part.mux(packet)
     if first is None or not reached:
         # Seeking beyond the end finds the last key frame, which may be the first.
         raise UsageError(
@@ -185,16 +185,12 @@ def _pictures(source: Path, span: Span, folder: Path, rate: Fraction | None) -> 
             f"{source}: has no frames at {float(span.start):.1f} s", advice="Name an earlier moment with --preview."
         )
     inside = folder / source.resolve().name
-    try:
+    with writing(folder):
         inside.mkdir()
-    except OSError as error:
-        raise unwritable(folder, error) from error
     for number in range(sequence.first + first, sequence.first + first + count):
         name = f"{sequence.prefix}{number:0{sequence.digits}}{sequence.suffix}"
         with reading(source / name):
             picture = (source / name).read_bytes()
-        try:
+        with writing(folder):
             (inside / name).write_bytes(picture)
-        except OSError as error:
-            raise unwritable(folder, error) from error
     return Excerpt(path=inside, start=first / sequence.rate, origin=Fraction(0))

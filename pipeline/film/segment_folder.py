@@ -25,7 +25,7 @@ from pipeline.locks import NoLocksError, lock
 from pipeline.media.writer import FilmWriter, Written
 from pipeline.open_files import delete, delete_locked, is_in_use
 from pipeline.originals import Originals, check_own, is_folder
-from pipeline.os_errors import unwritable
+from pipeline.os_errors import writing
 from pipeline.publish import PARTIAL, PARTIAL_PREFIX, publishing
 
 LOCK = "lock"
@@ -56,10 +56,8 @@ def check_segment_folder(final: Path, *, originals: Originals) -> None:
     """
     folder = segment_folder(final)
     originals.check(folder)
-    try:
+    with writing(final):
         is_link = folder.is_symlink()
-    except OSError as error:
-        raise unwritable(final, error) from error
     if is_link:
         raise UsageError(
             f"{folder}: is a link, and the segments of {final.name} would be written and deleted in another folder",

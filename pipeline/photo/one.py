@@ -20,7 +20,7 @@ from pipeline.errors import OutputError, Renamed, UsageError
 from pipeline.interruption import StopRequest
 from pipeline.media.stills import output_suffix, still_format
 from pipeline.options import Options
-from pipeline.os_errors import advice_for, unreadable
+from pipeline.os_errors import TMPDIR, unreadable, unusable_temporary
 from pipeline.photo.in_memory import NAME, coloured_array, coloured_image
 from pipeline.photo.job import PhotoJob, colorize_job, default_output, require_untimed
 from pipeline.progress import Progress, Silent
@@ -38,8 +38,6 @@ class AsGiven(Enum):
 
 AS_GIVEN: Final = AsGiven.AS_GIVEN
 """The default ``output`` of `colorize_photo`: a path's result is written beside it, and a picture comes back."""
-
-_TMPDIR = "TMPDIR names the folder of temporary files."
 
 
 @overload
@@ -236,7 +234,6 @@ def _temporary_folder(name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="autochrome-") as folder:
             yield Path(folder)
     except OutputError as error:
-        raise OutputError(str(error), advice=f"{error.advice} {_TMPDIR}") from error
+        raise OutputError(str(error), advice=f"{error.advice} {TMPDIR}") from error
     except OSError as error:
-        reason = f"a temporary file cannot be used: {error.strerror or error}"
-        raise OutputError(f"{name}: {reason}", advice=f"{advice_for(error)} {_TMPDIR}") from error
+        raise unusable_temporary(name, error) from error

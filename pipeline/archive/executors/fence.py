@@ -19,7 +19,7 @@ from pathlib import Path
 from pipeline.errors import OutputError
 from pipeline.file_locks import EXCLUSIVE, NO_WAIT, SHARED, lock_file
 from pipeline.open_files import delete_locked
-from pipeline.os_errors import unwritable
+from pipeline.os_errors import writing
 
 FOLDER = "workers"
 _SUFFIX = ".fence"
@@ -37,12 +37,10 @@ class FencedError(OutputError):
 def raise_fence(home: Path) -> Path:
     """Create a fence for a new worker below ``home`` and return its path. Raises `OutputError`."""
     path = home / FOLDER / f"{secrets.token_hex(8)}{_SUFFIX}"
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write(_OPEN)
-    except OSError as error:
-        raise unwritable(path, error) from error
     return path
 
 
