@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,9 +19,9 @@ from pipeline.film.job import colorize_video
 from pipeline.media.packet_scan import surveyed
 from pipeline.options import OnDamage, Options
 from pipeline.results import Failure
+from tests.commands import PATIENCE, ROOT, environment
 from tests.films import Sound, make_film, write_pictures
 from tests.pipeline.media.failing_disk import fail_behind
-from tests.pipeline.media.interrupting import interrupt_again_and_again
 from tests.pipeline.media.rewriting import survey
 
 FILMS = {
@@ -127,5 +131,26 @@ def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no Ctrl-C to a single process")
 def test_ctrl_c_while_ffmpeg_reads_is_neither_lost_nor_the_end_of_the_film(long_film: Path) -> None:
-    # Nearly all of the time is FFmpeg's.
-    interrupt_again_and_again(READING, long_film, times=10)
+    # Nearly all of the time is FFmpeg's. Every Ctrl-C comes at another moment.
+    with subprocess.Popen(
+        [sys.executable, "-c", READING, str(long_film)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        hang = threading.Timer(PATIENCE, process.kill)
+        hang.start()
+        try:
+            assert process.stdout is not None
+            for number, line in enumerate(process.stdout):
+                assert line == "begun\n"
+                time.sleep(0.003 * number)
+                process.send_signal(signal.SIGINT)
+            _, told = process.communicate()
+        finally:
+            hang.cancel()
+    # FFmpeg may say that a packet ends early.
+    assert (number, process.returncode) == (9, 0), told
+    assert "Exception" not in told
