@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.color.hints import ColorHint, places_of
 from pipeline.color.model_input import ModelInput
@@ -87,6 +88,21 @@ class ExactColours:
         stated = np.where(np.isfinite(nearest), decided, mixed / np.maximum(total, np.float32(1e-6)))
         for plane, colour in zip((cb, cr), stated, strict=True):
             plane += most * (colour - plane)
+
+    def squares(self, side: int, rows: int, columns: int) -> npt.NDArray[np.bool_]:
+        """Return which squares of ``side`` pixels the reach of a hint touches, on a picture of ``rows`` x ``columns``.
+
+        It is stored as the planes are; the last squares may be narrower.
+        """
+        found = np.zeros((-(-rows // side), -(-columns // side)), np.bool_)
+        for (y, x), reach in zip(self.at, self.reach, strict=True):
+            # From the hint to the nearest point of each square, in short sides.
+            down, across = (
+                np.maximum(np.abs((np.arange(squares) + 0.5) * side - place * pixels) - side / 2, 0) * length / pixels
+                for squares, place, pixels, length in zip(found.shape, (y, x), (rows, columns), self.sides, strict=True)
+            )
+            found |= np.hypot(down[:, None], across) <= reach
+        return found
 
     def _patches(self, luma: F32, first: int, rows: int) -> Iterator[tuple[int, Patch, F32]]:
         """Yield (number of a hint, rows and columns it affects, distance from it in short sides)."""

@@ -336,7 +336,9 @@ def _written(
         has_colour = any(picture.treatment is Treatment.COLOURED for picture in photo.pictures)
         declared = AiColour(system=OWN_SYSTEM, version=colorizer.weights) if has_colour else None
         stills = (picture.still for picture in photo.pictures)
-        pages = [Page(still, made.strips, declared) for still, made in zip(stills, results, strict=True)]
+        pages = [
+            Page(still, made.strips, declared, fine=made.fine) for still, made in zip(stills, results, strict=True)
+        ]
         notes = (*colorizer.notes(), *read, *write_still(temporary, pages))
         return notes, verify_pages(temporary, pages)
     if still.own_rgb is not None:

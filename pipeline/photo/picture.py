@@ -8,6 +8,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
@@ -22,6 +23,7 @@ from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
 from pipeline.media.stills import (
+    BLOCK,
     OWN_SYSTEM,
     ColourModel,
     Still,
@@ -119,9 +121,13 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class PictureResult:
-    """The outcome for a picture: full-size ``strips`` for `write_still`, or None if it stays as it is."""
+    """The outcome for a picture: full-size ``strips`` for `write_still`, or None if it stays as it is.
+
+    ``fine`` are the blocks in which colours are exact, as `Page` takes them; None if there are no hints.
+    """
 
     strips: Iterator[Strip] | None
+    fine: npt.NDArray[np.bool_] | None
     measures: Measures
     preview: Preview
 
@@ -176,6 +182,7 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
     still, turn = picture.still, picture.model_input.turn
     luma, chroma, clipped = turn.stored(picture.model_input.luma), still.chroma, 0.0
     strips: Iterator[Strip] | None = None
+    fine = None
     if answer is not None:
         calm = calm_parts(picture.model_input, answer.ab)
         made, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
@@ -192,9 +199,11 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
             upsampled = keeping_own(said(picture.space).times(beside), picture, made)
         chroma, clipped = shown.small(luma, picture.color_spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
+        fine = None if upsampled.exact is None else upsampled.exact.squares(BLOCK, *still.luma.shape)
     unsure = doubt(picture.verdict, picture.treat_as)
     return PictureResult(
         strips=strips,
+        fine=fine,
         measures=measured(luma, chroma, picture.color_spec.matrix, clipped=clipped, doubt=unsure),
         preview=preview(
             label,

@@ -13,12 +13,13 @@ from pipeline.media.stills.limits import PIXEL_LIMIT
 from pipeline.media.stills.refused import RefusedFormat
 from pipeline.media.stills.registry import FORMATS, HEAD, format_of, format_of_suffix
 from pipeline.media.stills.samples import damaged, refuse
-from pipeline.media.stills.still import ColourModel, Page, PageCheck, Plane, Still, StillFormat, Strip
+from pipeline.media.stills.still import BLOCK, ColourModel, Page, PageCheck, Plane, Still, StillFormat, Strip
 from pipeline.media.stills.xmp import OWN_SYSTEM, AiColour, declare_ai_colour, declares_ai_colour
 from pipeline.os_errors import check_is_no_stream, reading, unreadable
 from pipeline.results import Note
 
 __all__ = [
+    "BLOCK",
     "OWN_SYSTEM",
     "PIXEL_LIMIT",
     "AiColour",

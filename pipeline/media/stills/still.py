@@ -132,16 +132,25 @@ class Page:
     """A page to write, with a record of what was handed over, for comparison with the finished file.
 
     ``file_digest`` is set by lossy writers: the SHA-256 of the whole file as they wrote it.
-    ``strips`` of new samples, or None if it stays unchanged, including the bytes of its pixels.
+    ``strips`` of new samples, or None if it stays unchanged, including the bytes of its pixels. ``fine`` are the blocks
+    of `BLOCK` x `BLOCK` samples, (rows, columns), whose chroma lossy writers store more finely.
 
     Strips are full-size (rows, W, 3) arrays of the dtype of ``still.luma``, from top to bottom, H rows in total, in
     ``still.colour_model``. Iterating raises ValueError if they do not fit: a fault of the program.
     """
 
-    def __init__(self, still: Still, strips: Iterator[Strip] | None, declared: AiColour | None = None) -> None:
+    def __init__(
+        self,
+        still: Still,
+        strips: Iterator[Strip] | None,
+        declared: AiColour | None = None,
+        *,
+        fine: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take ownership of the strips; ``declared`` is written to XMP beside new colours, None leaves XMP alone."""
         self.still = still
         self.declared = declared
+        self.fine = fine
         self.is_kept = strips is None
         self.file_digest: bytes | None = None
         step = max(1, math.ceil(max(still.luma.shape) / _GRID))

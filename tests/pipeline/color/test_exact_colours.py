@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,19 @@ def test_turned_and_mirrored_pictures_have_it_at_the_same_place(orientation: int
     hint = ColorHint(x=0.25, y=0.7, ab=(70.0, 50.0), reach=0.03)
     shown = turn.upright(planes(hinted(codes, hint, orientation=orientation), codes) - stated(codes, hint))
     assert np.abs(shown)[:, apart(shown.shape[1:], 0.25, 0.7) <= 0.03].max() < 0.003
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_squares_are_those_that_the_reach_touches(orientation: int) -> None:
+    codes, turn = grainy(203, 321), EXIF_TURNS[orientation]
+    upsampled = hinted(codes, ColorHint(x=0.25, y=0.7, ab=(70.0, 50.0), reach=0.06), orientation=orientation)
+    assert upsampled.exact is not None
+    squares = upsampled.exact.squares(8, *codes.shape)
+    each = squares.repeat(8, axis=0).repeat(8, axis=1)[: codes.shape[0], : codes.shape[1]]
+    distance = apart(turn.upright(codes).shape, 0.25, 0.7)
+    shown = turn.upright(each)
+    assert shown[distance <= 0.06].all()
+    assert not shown[distance > 0.06 + 8 * math.sqrt(2) / 203].any()
 
 
 def test_a_small_picture_of_it_shows_the_same() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import ab_of_hex
-from pipeline.color.spaces import ab_of_rgb
+from pipeline.color.spaces import ab_of_rgb, chroma_from_ab, gamut_scale, still_spec
 from pipeline.corrections import Correction, CorrectionFile, corrections_beside
 from pipeline.errors import InputError, UsageError
 from pipeline.film.job import colorize_video
@@ -50,6 +50,35 @@ def test_a_hint_s_colour_comes_out_at_its_place(tmp_path: Path, colorizer: Color
     assert before > 40
     assert after < before / 6
     assert np.abs(luma_of(tmp_path / "plain.png").astype(int) - luma_of(tmp_path / "hinted.png")).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["sequential", "progressive", "of R, G and B", "with a fine table"])
+def test_a_jpeg_stores_the_stated_colour_finely_and_the_rest_as_before(
+    kind: str, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    noise = np.random.default_rng(1).normal(0, 20, (301, 403))
+    grainy = np.clip(scene(width=403, height=301) + noise, 40, 215).astype(np.uint8)
+    pixels = np.repeat(grainy[..., None], 3, axis=2) if kind == "of R, G and B" else grainy
+    how = {"keep_rgb": kind == "of R, G and B", "quality": 99 if kind == "with a fine table" else 85}
+    source = save(tmp_path / "scan.jpg", pixels, progressive=kind == "progressive", **how)
+    hint = Hint(x=0.3, y=0.6, color="#B05070", reach=0.1)
+    plain, hinted = tmp_path / "plain.jpg", tmp_path / "hinted.jpg"
+    neutral = Options(treat_as=TreatAs.MONOCHROME, saturation=0)
+    colorize_photo(source, plain, neutral, colorizer=colorizer)
+    colorize_photo(source, hinted, replace(neutral, hints=(hint,)), colorizer=colorizer)
+    luma, *chroma = np.moveaxis(np.asarray(Image.open(hinted).convert("YCbCr"), np.float32), -1, 0)
+    spec, light = still_spec(8), np.asarray(luma / 255, np.float32)
+    wanted = chroma_from_ab(light, np.full((2, *luma.shape), 1, np.float32) * _ab_planes(hint), spec.matrix)
+    wanted *= gamut_scale(light, *wanted, spec.matrix)
+    down, across = np.mgrid[: luma.shape[0], : luma.shape[1]] + 0.5
+    is_near = np.hypot(down - 0.6 * luma.shape[0], across - 0.3 * luma.shape[1]) <= 0.1 * min(luma.shape)
+    missed = np.stack(chroma) - np.stack([spec.chroma_codes(plane) for plane in wanted])
+    assert np.sqrt(np.square(missed[:, is_near]).mean()) < 1
+    assert hinted.stat().st_size < 1.5 * plain.stat().st_size
+
+
+def _ab_planes(hint: Hint) -> np.ndarray:
+    return np.array(ab_of_hex(hint.color), np.float32)[:, None, None]
 
 
 def test_places_are_those_of_the_upright_picture(tmp_path: Path, colorizer: Colorizer) -> None:

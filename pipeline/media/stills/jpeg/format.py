@@ -26,7 +26,7 @@ from pipeline.media.stills.jpeg.applications import (
     metadata_of,
     with_metadata,
 )
-from pipeline.media.stills.jpeg.graft import chroma_table, encoded, grafted, luma_alone
+from pipeline.media.stills.jpeg.graft import chroma_table, encoded, grafted, luma_alone, with_fine_blocks
 from pipeline.media.stills.jpeg.luma import NotSeparableError, coded_whole, luma_scans
 from pipeline.media.stills.jpeg.segments import (
     BASELINE,
@@ -121,17 +121,19 @@ class JpegFormat(StillFormat):
         still, carried = page.still, page.still.carried_as(CarriedJpeg)
         metadata, notes = page.metadata
         applications = with_metadata(carried.jpeg.applications, metadata)
+        count_of_luma = 1 if carried.luma is None else 0
+        planes = np.empty((count_of_luma + 2, still.height, still.width), np.uint8)
+        top = 0
+        for strip in page.strips:
+            planes[:, top : top + strip.shape[0]] = np.moveaxis(strip, 2, 0)[-len(planes) :]
+            top += strip.shape[0]
+        luma, chroma, table = planes[:count_of_luma], list(planes[count_of_luma:]), carried.chroma_table
+        if page.fine is not None:
+            chroma, table = with_fine_blocks(chroma, table, page.fine)
         if carried.luma is None:
-            pieces: Iterator[bytes] = _coded_anew(page, applications, carried)
+            pieces: Iterator[bytes] = _coded_anew([*luma, *chroma], table, applications, carried)
         else:
-            chroma = np.empty((2, still.height, still.width), np.uint8)
-            top = 0
-            for strip in page.strips:
-                chroma[:, top : top + strip.shape[0]] = np.moveaxis(strip[..., 1:], 2, 0)
-                top += strip.shape[0]
-            planes = (chroma[0], chroma[1])
-            tables = carried.luma_table, carried.chroma_table
-            pieces = grafted(applications, carried.jpeg.frame, carried.luma, tables[0], planes, tables[1])
+            pieces = grafted(applications, carried.jpeg.frame, carried.luma, carried.luma_table, chroma, table)
         digest = hashlib.sha256()
         with path.open("wb") as file:
             for piece in pieces:
@@ -314,14 +316,15 @@ def _is_rgb(jpeg: JpegFile) -> bool:
     return is_rgb(jpeg.applications, tuple(part.name for part in jpeg.frame.components))
 
 
-def _coded_anew(page: Page, applications: list[Segment], carried: CarriedJpeg) -> Iterator[bytes]:
-    """Encode Y'CbCr with the source's luma table: for the rare files whose coded luma cannot be carried over."""
-    image = Image.new("YCbCr", (page.still.width, page.still.height))
-    top = 0
-    for strip in page.strips:
-        image.paste(Image.fromarray(np.ascontiguousarray(strip, np.uint8), "YCbCr"), (0, top))
-        top += strip.shape[0]
-    made = encoded(image, [carried.luma_table, carried.chroma_table, carried.chroma_table], subsampling=0)
+def _coded_anew(
+    planes: Sequence[NDArray[np.uint8]], table: Sequence[int], applications: list[Segment], carried: CarriedJpeg
+) -> Iterator[bytes]:
+    """Encode Y'CbCr with the source's luma table: for the rare files whose coded luma cannot be carried over.
+
+    ``table`` is that of chroma.
+    """
+    image = Image.merge("YCbCr", [Image.fromarray(plane) for plane in planes])
+    made = encoded(image, [carried.luma_table, table, table], subsampling=0)
     yield b"\xff\xd8"
     yield from (segment.tobytes() for segment in applications)
     first = made.scans[0]

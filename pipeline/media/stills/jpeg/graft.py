@@ -38,6 +38,8 @@ _CHROMA_ROWS = (
 ) + ((99,) * 8,) * 4
 # About quality 92 on the usual scale. Chroma is new here and costs little, so it need not repeat the source's savings.
 _CHROMA_SCALE = 0.16
+# Quantisation steps are at most this in blocks whose chroma is stored finely.
+_FINE = 2
 
 # T.81, figure A.6: the row-order position of each entry in file order.
 ZIGZAG = tuple(
@@ -54,6 +56,31 @@ def chroma_table(source: Sequence[int] | None) -> tuple[int, ...]:
     flat = [value for row in _CHROMA_ROWS for value in row]
     fine = tuple(max(1, round(flat[place] * _CHROMA_SCALE)) for place in ZIGZAG)
     return fine if source is None else tuple(min(pair) for pair in zip(fine, source, strict=True))
+
+
+def with_fine_blocks(
+    planes: Sequence[NDArray[np.uint8]], table: Sequence[int], blocks: NDArray[np.bool_]
+) -> tuple[list[NDArray[np.uint8]], tuple[int, ...]]:
+    """Return chroma ``planes`` (H, W), and a table finer than ``table`` with which only ``blocks`` are stored finely.
+
+    ``blocks`` are squares of 8 pixels, (ceil(H / 8), ceil(W / 8)). A component has one table for the whole picture.
+    Therefore, all other blocks are quantised beforehand, with the even steps next to those of ``table``, which the
+    finer table reproduces; it has to code few values that are not 0 there.
+    """
+    if max(table) <= _FINE:
+        return list(planes), tuple(table)
+    coarse = tuple(step if step <= _FINE else step - step % _FINE for step in table)
+    height, width = planes[0].shape
+    is_fine = blocks.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+    mixed = [np.where(is_fine, plane, _quantised(plane, coarse)) for plane in planes]
+    return mixed, tuple(min(step, _FINE) for step in coarse)
+
+
+def _quantised(plane: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.uint8]:
+    with TemporaryFile() as file:
+        Image.fromarray(plane).save(file, "JPEG", qtables=[_in_rows(table)])
+        with Image.open(file) as image:
+            return np.asarray(image)
 
 
 def _in_rows(table: Sequence[int]) -> list[int]:
@@ -97,10 +124,13 @@ def luma_alone(frame: Frame, luma: Sequence[Scan], luma_table: Sequence[int]) ->
 
 
 def encoded(image: Image.Image, tables: Sequence[Sequence[int]], **how: int) -> JpegFile:
-    """Encode ``image`` with quantisation ``tables`` in file order and further Pillow options; return it parsed."""
+    """Encode ``image`` with quantisation ``tables`` in file order and further Pillow options; return it parsed.
+
+    Huffman tables are made for its codes.
+    """
     # Into a real file Pillow encodes without blocking other threads.
     with TemporaryFile() as file:
-        image.save(file, "JPEG", qtables=[_in_rows(table) for table in tables], **how)
+        image.save(file, "JPEG", qtables=[_in_rows(table) for table in tables], optimize=True, **how)
         file.seek(0)
         return parse(file.read())
 
