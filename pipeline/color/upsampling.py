@@ -26,8 +26,10 @@ _RADIUS = 4
 _EDGE = 0.03
 # Standard deviation of luma in a window at which half of the loss in mean chroma is added back.
 _STEP = 0.2
-# The same two for the part of chroma that is due to hints.
+# The same two for the part of chroma that is due to hints, and for the network's where hints replace it.
 _HINT_EDGE, _HINT_STEP = 0.012, 0.05
+# Change by hints, in CIELAB units, at which half of the network's colour is taken as replaced.
+_REPLACED = 5.0
 # Rows of a strip, few enough for a strip of every plane to fit into the processor's cache.
 _STRIP = 32
 _ROUNDS = 6
@@ -166,7 +168,8 @@ def upsample(
 
     Within the reach of ``hints`` it is the colour of the nearest one, as far as the gamut allows. ``change``, of the
     shape of ``ab``, is the part of ``ab`` that is due to them. It keeps closer to edges of luma than the network's
-    colour: it may be strong where nothing else is, and would tint what lies beside its object.
+    colour: it may be strong where nothing else is, and would tint what lies beside its object. Where it is large, the
+    network's colour keeps as close: otherwise, what it has beyond an edge would be left there.
 
     The chroma is for luma of sRGB code values, or of code values in ``space`` if given; the model input itself is
     always in sRGB (see `RgbSpace.seen`).
@@ -182,8 +185,17 @@ def upsample(
         coefficients = np.stack(_fitted(guide, asked * room))
     else:
         own, _ = chroma_and_room(small, ab - change, spec.matrix, space)
-        coefficients = np.stack(_fitted(guide, own * room))
-        coefficients += np.stack(_fitted(guide, (asked - own) * room, edge=_HINT_EDGE, step=_HINT_STEP))
+        moved = np.square(change).sum(axis=0)
+        replaced = cv2.resize(moved / (moved + np.float32(_REPLACED**2)), guide.shape[::-1])
+        wide, close, added = (
+            np.stack(_fitted(guide, planes * room, edge=edge, step=step))
+            for planes, edge, step in (
+                (own, _EDGE, _STEP),
+                (own, _HINT_EDGE, _HINT_STEP),
+                (asked - own, _HINT_EDGE, _HINT_STEP),
+            )
+        )
+        coefficients = wide + replaced * (close - wide) + added
     exact = ExactColours.of(hints, picture, guide, spec.matrix, space) if hints else None
     return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()), exact)
 

@@ -46,6 +46,20 @@ def test_what_hints_change_keeps_closer_to_edges_than_the_network_s_colour() -> 
         assert spilled[1] < 0.9 * spilled[0]
 
 
+def test_the_network_s_colour_leaves_little_beyond_an_edge_where_hints_take_it_away() -> None:
+    codes, spec = two_halves(), still_spec(8)
+    seen = model_input(codes, spec, size=SIZE, short=256)
+    rows, columns = (side // 4 for side in seen.luma.shape)
+    own = np.zeros((2, rows, columns), np.float32)
+    own[:] = np.clip((np.arange(columns) - columns / 2) / 4 + 0.5, 0, 1)
+    own *= np.array(RIGHT_AB, np.float32)[:, None, None]
+    hints = (ColorHint(x=0.9, y=0.1, ab=(0.0, 0.0)),)
+    left = upsample(seen, np.zeros_like(own), spec, hints=hints, change=-own).planes(codes, spec, codes.shape)
+    whole = upsample(seen, own, spec).planes(codes, spec, codes.shape)
+    remains, strength = (max(np.abs(plane.astype(int) - 128).max() for plane in planes) for planes in (left, whole))
+    assert remains < strength / 16
+
+
 def test_blurred_chroma_gets_an_edge_where_luma_has_one() -> None:
     """The network's ramp is 40 pixels wide here: plain interpolation would change by 10 % over four pixels."""
     codes, spec = two_halves(), still_spec(8)

@@ -69,7 +69,7 @@ def test_a_jpeg_stores_the_stated_colour_finely_and_the_rest_as_before(
     luma, *chroma = np.moveaxis(np.asarray(Image.open(hinted).convert("YCbCr"), np.float32), -1, 0)
     spec, light = still_spec(8), np.asarray(luma / 255, np.float32)
     wanted = chroma_from_ab(light, np.full((2, *luma.shape), 1, np.float32) * _ab_planes(hint), spec.matrix)
-    wanted *= gamut_scale(light, *wanted, spec.matrix)
+    wanted *= gamut_scale(light, wanted[0], wanted[1], spec.matrix)
     down, across = np.mgrid[: luma.shape[0], : luma.shape[1]] + 0.5
     is_near = np.hypot(down - 0.6 * luma.shape[0], across - 0.3 * luma.shape[1]) <= 0.1 * min(luma.shape)
     missed = np.stack(chroma) - np.stack([spec.chroma_codes(plane) for plane in wanted])
