@@ -350,6 +350,7 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["photo", "video", "archive"])
 def test_only_opening_a_source_shows_whether_it_can_be_read(name: str, film: Path, scans: Path, model: Path) -> None:
     source = {"photo": next(scans.rglob("*.jpg")), "video": film, "archive": scans}[name]
@@ -582,7 +583,7 @@ def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     assert done.returncode == 5
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("words", [["--json"], []])
 def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str], model: Path) -> None:
@@ -681,6 +682,7 @@ def test_a_source_that_the_system_refuses_to_look_at_is_an_unusable_input(name: 
     assert "unexpected" not in done.stderr
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("more", [("--reference", TOO_LONG), ("--corrections", TOO_LONG), ("--output", TOO_LONG)])
 @pytest.mark.parametrize("name", ["photo", "video", "archive"])
 def test_so_is_what_an_option_names(name: str, more: tuple[str, str], film: Path, tmp_path: Path) -> None:

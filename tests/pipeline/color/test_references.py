@@ -42,6 +42,7 @@ def answers(shipped: Colorizer, reference: Reference, grey: np.ndarray) -> tuple
     return prediction.ab[0], transferred(shipped, reference, picture, prediction), picture
 
 
+@pytest.mark.slow
 def test_what_looks_like_the_reference_gets_its_colours(shipped: Colorizer) -> None:
     grey, chroma = coloured()
     reference = reference_of(shipped, grey, chroma)

@@ -143,7 +143,7 @@ def damaged(data: bytes, seeds: range) -> Iterator[bytes]:
 )
 def test_damage_is_left_to_the_walk_in_turn_and_all_else_is_the_same(name: str, chunking: Chunking) -> None:
     pixels, options = FILES[name]
-    file = photos.jpeg_bytes(pixels[:64, :96], **options)
+    file = photos.jpeg_bytes(pixels[:48, :64], **options)
     outcomes = {"sound": 0, "damaged": 0}
     for coded in damaged(parse(file).scans[0].data, range(40)):
         walk = walk_of(file, coded=coded)
