@@ -159,8 +159,8 @@ def _tell(title: str, found: dict[str, Any]) -> None:
 
 def _ourselves(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.archive", *arguments]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
 

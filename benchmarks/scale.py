@@ -205,8 +205,8 @@ def main() -> None:
         sys.stdout.write(f"{args.items:,} items; the ledger has {size / 1e6:,.0f} MB\n")
         for name in _MEASURED:
             command = [sys.executable, "-m", "benchmarks.scale", "--measure", name, "--folder", str(folder)]
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
-            found = json.loads(said)
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+            found = json.loads(output)
             sys.stdout.write(
                 f"{name}: {found['cpu']} s of CPU, {found['wall']} s, {found['megabytes']} MB: {found['found']}\n"
             )

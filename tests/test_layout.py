@@ -63,7 +63,8 @@ IN_ONE_LAYER = {("cli", "pipeline.commands"), ("pipeline.errors", "engines")}
 # Names that this program once had for what the field has words for.
 OWN_WORDS = {"sketch", "wash", "painter", "painters", "painted", "wound", "reels", "books", "stamp", "stamped", "tally"}
 OWN_WORDS |= {"tallies", "companion", "companions", "lane", "lanes", "opinion", "opinions", "awaited", "revival"}
-OWN_WORDS |= {"manner", "ending", "endings", "likeness", "glance", "labour", "heard", "lend", "lends", "lent", "told"}
+OWN_WORDS |= {"manner", "ending", "endings", "likeness", "glance", "labour", "heard", "lend", "lends", "lent", "said"}
+OWN_WORDS |= {"told"}
 # Names that say nothing.
 OWN_WORDS |= {"utils", "helpers", "manager"}
 

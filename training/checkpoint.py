@@ -83,8 +83,8 @@ def load_trained(path: Path) -> Trained:
         model.load_state_dict(state["ema"])
         step, made_from = int(state["step"]), state.get("made_from")
     except (*UNREADABLE, ConfigError) as error:
-        said = str(error) if isinstance(error, ConfigError) else reason(error)
-        raise WeightsError(f"{path}: not a usable training checkpoint ({said})", advice=advice) from error
+        why = str(error) if isinstance(error, ConfigError) else reason(error)
+        raise WeightsError(f"{path}: not a usable training checkpoint ({why})", advice=advice) from error
     model.eval().requires_grad_(False)
     sha256 = hashlib.sha256(content).hexdigest()
     return Trained(path=path, sha256=sha256, config=config, step=step, model=model, made_from=made_from)

@@ -162,8 +162,8 @@ def load_config(path: Path) -> TrainConfig:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{path}: {said}", advice="colorize-model config lists what there is.") from error
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{path}: {why}", advice="colorize-model config lists what there is.") from error
     return read_config(values, where=str(path))
 
 

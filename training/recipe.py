@@ -193,9 +193,9 @@ def _export(place: Workplace, args: argparse.Namespace) -> None:
     )
     if done.calibration is not None:
         (place.run / "calibration.md").write_text(done.calibration.as_markdown(), encoding="utf-8")
-    said = ", ".join(f"{one.runtime} {one.mean:.4f}" for one in done.parity)
+    differences = ", ".join(f"{one.runtime} {one.mean:.4f}" for one in done.parity)
     setting = f"T {done.card['temperature']}, saturation {done.card['saturation']}"
-    _say(f"exported in {time.monotonic() - began:.0f} s: {setting}; mean difference of ab: {said}")
+    _say(f"exported in {time.monotonic() - began:.0f} s: {setting}; mean difference of ab: {differences}")
 
 
 def _evaluate(place: Workplace, args: argparse.Namespace) -> None:

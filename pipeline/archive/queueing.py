@@ -213,7 +213,7 @@ def report_plan(context: RunContext, counts: Counts, *, gone: int) -> None:
     for path in counts.links:
         reporter.say(f"{context.source / path}: left out, a link, a reference or the result of an earlier run")
     if counts.hidden_count:
-        reporter.say(counts.hidden_said())
+        reporter.say(counts.hidden_text())
     if counts.ignored:
         kinds = ", ".join(
             f"{number:,} {suffix or 'without suffix'}" for suffix, number in counts.suffixes.most_common()

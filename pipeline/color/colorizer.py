@@ -116,8 +116,8 @@ def open_colorizer(options: Options | None = None, *, progress: Progress | None 
     try:
         colorizer = Colorizer(network, choice)
         progress.say(f"engine: {choice.reason}; weights: {network.spec.model}")
-        if said := introduction(network):
-            progress.say(said)
+        if text := introduction(network):
+            progress.say(text)
         for note in colorizer.notes():
             progress.note(choice.engine, note)
         yield colorizer

@@ -240,8 +240,8 @@ def _detail(ab: F32, shape: tuple[int, ...]) -> Gathered:
 def _behind(own: Sequence[Gathered], steps: Sequence[Step | None], count: int) -> list[Gathered | None]:
     """Return the sums of later frames for each of the first ``count``; ``steps`` lead to each from the one before."""
     later: list[Gathered | None] = [None]
-    for said, step in zip(reversed(own[1:]), reversed(steps[1:]), strict=True):
-        known = _joined(said, later[-1])
+    for current, step in zip(reversed(own[1:]), reversed(steps[1:]), strict=True):
+        known = _joined(current, later[-1])
         later.append(None if step is None else known.carried(step.future))
     return later[::-1][:count]
 

@@ -124,8 +124,8 @@ def stated_at(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
     sums, weight = np.zeros((len(places), 3), np.float32), np.zeros((len(places), 1), np.float32)
     for made in statements:
         if made.places is not None and made.places.keys.shape[1] == places.shape[1]:
-            said, like = made.places.averaged_at(places)
-            sums, weight = sums + said, weight + like
+            stated, like = made.places.averaged_at(places)
+            sums, weight = sums + stated, weight + like
     ab = sums[:, :2] / np.maximum(sums[:, 2:], _NOTHING)
     return np.asarray(ab, np.float32), np.asarray(sums[:, 2:] / (weight + _UNLIKE), np.float32)
 

@@ -26,7 +26,7 @@ commands = typer.Typer(
 
 @commands.callback(cls=PlainGroup)
 def _weights(version: Version = False) -> None:
-    """Weights of networks: list, add, describe, train, evaluate, export."""
+    """Networks: list, add, describe, train, evaluate and export them."""
 
 
 @commands.command("info", cls=PlainCommand)
@@ -121,49 +121,49 @@ def _phrase(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _measured(*names: str, says: str, metavar: str = " ", least: int | None = None) -> Any:
-    return typer.Option(*names, help=says, metavar=metavar, min=least)
+def _measured(*names: str, help: str, metavar: str = " ", least: int | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, min=least)
 
 
 @commands.command("evaluate", cls=PlainCommand)
 def _evaluate(
     models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Names, ONNX files or checkpoints.")],
     sets: Annotated[
-        list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos. Repeatable.")
+        list[Path] | None, _measured("--sets", metavar="DIR", help="A folder of colour photos. Repeatable.")
     ] = None,
     landscapes: Annotated[
         list[Path] | None,
-        _measured("--landscapes", metavar="DIR", says="Use the landscapes in this folder, at 224 x 224."),
+        _measured("--landscapes", metavar="DIR", help="Use the landscapes in this folder, at 224 x 224."),
     ] = None,
     rivals: Annotated[
-        bool, _measured("--rivals", says="Also score grey and the results of others in the folders.")
+        bool, _measured("--rivals", help="Also score grey and the results of others in the folders.")
     ] = False,
     limit: Annotated[
-        int | None, _measured("--limit", metavar="N", least=1, says="Maximum number of pictures per folder.")
+        int | None, _measured("--limit", metavar="N", least=1, help="Maximum number of pictures per folder.")
     ] = None,
-    lpips: Annotated[Path | None, _measured("--lpips", metavar="FILE", says="Weights of LPIPS (safetensors).")] = None,
+    lpips: Annotated[Path | None, _measured("--lpips", metavar="FILE", help="Weights of LPIPS (safetensors).")] = None,
     engine: EngineOption = EngineName.AUTO,
     device: DeviceOption = Options.device,
     size: Annotated[
-        int, _measured("--size", metavar="PX", least=32, says="Shorter side of the network's input.")
+        int, _measured("--size", metavar="PX", least=32, help="Shorter side of the network's input.")
     ] = 256,
     upsampling: Annotated[
-        str, _measured("--upsampling", metavar="HOW", says="Upsampling of the colours: linear or cubic.")
+        str, _measured("--upsampling", metavar="HOW", help="Upsampling of the colours: linear or cubic.")
     ] = "linear",
     temperature: Annotated[
-        float, _measured("--temperature", metavar="T", says="Checkpoints: sharpness of the choice of colours.")
+        float, _measured("--temperature", metavar="T", help="Checkpoints: sharpness of the choice of colours.")
     ] = 0.4,
     saturation: Annotated[
-        float, _measured("--saturation", metavar="S", says="Checkpoints: factor for the colours.")
+        float, _measured("--saturation", metavar="S", help="Checkpoints: factor for the colours.")
     ] = 1.0,
-    sheet: Annotated[Path | None, _measured("--sheet", metavar="PNG", says="Draw the pictures side by side.")] = None,
+    sheet: Annotated[Path | None, _measured("--sheet", metavar="PNG", help="Draw the pictures side by side.")] = None,
     worst: Annotated[
-        int | None, _measured("--worst", metavar="N", least=1, says="Show only the N largest errors on the sheet.")
+        int | None, _measured("--worst", metavar="N", least=1, help="Show only the N largest errors on the sheet.")
     ] = None,
     old: Annotated[
-        list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")
+        list[Path] | None, _measured("--old", metavar="DIR", help="Black-and-white photos for the sheet.")
     ] = None,
-    markdown: Annotated[bool, _measured("--markdown", says="Print complete tables as Markdown.")] = False,
+    markdown: Annotated[bool, _measured("--markdown", help="Print complete tables as Markdown.")] = False,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,

@@ -45,7 +45,7 @@ def _config(
             text = config_text(name)
             return CommandResult({"name": name, "text": text}, [Text(text.rstrip())])
         found = list_configs()
-        lines = [f"[bold]{markup(one)}[/bold]  {markup(says)}" for one, says in found.items()]
+        lines = [f"[bold]{markup(one)}[/bold]  {markup(about)}" for one, about in found.items()]
         return CommandResult({"configs": found}, lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
@@ -220,10 +220,10 @@ def _export(
         lines = [f"[bold green]{markup(done.path)}[/bold green]", f"  card: {markup(done.card_path)}"]
         if done.calibration is not None:
             best = done.calibration.chosen
-            said = "" if best.temperature is None else f"temperature {best.temperature:g}, "
+            found = "" if best.temperature is None else f"temperature {best.temperature:g}, "
             lines.append(
                 f"  chosen on {count(done.calibration.photographs, 'photograph')} that the run held out: "
-                f"{said}saturation {best.saturation:g}; CIEDE2000 {best.ciede2000:.2f}, "
+                f"{found}saturation {best.saturation:g}; CIEDE2000 {best.ciede2000:.2f}, "
                 f"CF {best.cf:.1f} (truth {done.calibration.cf_truth:.1f})"
             )
         return CommandResult(to_json(done), lines)
@@ -235,9 +235,11 @@ def _learnt(chosen: TrainConfig, **settings: Any) -> CommandResult:
     from training.overfit import overfit
 
     done = overfit(chosen, **settings)
-    said = "learnt by heart" if done.learnt else "NOT learnt by heart: half of grey's error is what it should come to"
+    verdict = (
+        "learnt by heart" if done.learnt else "NOT learnt by heart: half of grey's error is what it should come to"
+    )
     lines = [
-        f"[bold {'green' if done.learnt else 'red'}]{said}[/bold {'green' if done.learnt else 'red'}]",
+        f"[bold {'green' if done.learnt else 'red'}]{verdict}[/bold {'green' if done.learnt else 'red'}]",
         f"  CIEDE2000 {done.reached:.2f} after {done.steps:,} steps, grey {done.grey:.2f}: {markup(done.sheet)}",
     ]
     return CommandResult({**to_json(done), "learnt": done.learnt}, lines, 0 if done.learnt else _UNLEARNT)

@@ -43,13 +43,13 @@ def _review(
         list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM", help=_WHAT, readable=False, show_default=False)
     ],
     source: Annotated[
-        Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
+        Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", help=_SOURCE)
     ] = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
     model: Annotated[
         str | None,
-        common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", says=_MODEL, show_default=False),
+        common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", help=_MODEL, show_default=False),
     ] = None,
     output: common_options.Output = None,
     reference: common_options.ReferenceOption = None,

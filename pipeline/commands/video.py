@@ -55,7 +55,7 @@ def _colorize_video(
     quality: common_options.QualityOption = Quality.ACCESS,
     fps: Annotated[
         Fraction | None,
-        common_options.option(common_options.RESULT, "--fps", metavar="RATE", parser=parse_rate, says=_FPS),
+        common_options.option(common_options.RESULT, "--fps", metavar="RATE", parser=parse_rate, help=_FPS),
     ] = None,
     every: common_options.Every = None,
     tone: common_options.ToneOption = Tone.NEUTRALISE,
@@ -70,13 +70,13 @@ def _colorize_video(
     preview: Annotated[
         Any,
         common_options.option(
-            common_options.RUN, "--preview", metavar="10s[@0:05:00]|shots", parser=parse_preview, says=_PREVIEW
+            common_options.RUN, "--preview", metavar="10s[@0:05:00]|shots", parser=parse_preview, help=_PREVIEW
         ),
     ] = None,
     compare: Annotated[
         Layout | None,
         common_options.option(
-            common_options.RESULT, "--compare", metavar=common_options.alternatives(Layout), says=_COMPARE
+            common_options.RESULT, "--compare", metavar=common_options.alternatives(Layout), help=_COMPARE
         ),
     ] = None,
     overwrite: common_options.Overwrite = False,

@@ -179,7 +179,7 @@ def paint(picture: Picture, predicted: PredictedChroma | None, *, label: str) ->
     if predicted is not None:
         calm = calm_parts(picture.model_input, predicted.ab)
         made, beside = adjusted_chroma(picture.model_input, predicted, picture.adjustments, calm)
-        said = partial(
+        upsampled_in = partial(
             upsample,
             picture.model_input,
             made.ab,
@@ -187,9 +187,9 @@ def paint(picture: Picture, predicted: PredictedChroma | None, *, label: str) ->
             hints=picture.adjustments.hints,
             change=made.change,
         )
-        shown = upsampled = keeping_own(said().times(beside), picture, made)
+        shown = upsampled = keeping_own(upsampled_in().times(beside), picture, made)
         if picture.space is not None:
-            upsampled = keeping_own(said(picture.space).times(beside), picture, made)
+            upsampled = keeping_own(upsampled_in(picture.space).times(beside), picture, made)
         chroma, clipped = shown.small(luma, picture.color_spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
     unsure = doubt(picture.verdict, picture.treat_as)

@@ -648,12 +648,12 @@ async function follow(which, query = "") {
 }
 
 function drawWork(which, { title, done, total, is_over, output, error, advice }) {
-  const said = WORK[which];
+  const texts = WORK[which];
   const of = total === null ? "" : ` of ${total.toLocaleString("en")}`;
-  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? said.done(output) : said.stopped(title);
+  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? texts.done(output) : texts.stopped(title);
   const line = $(which);
   line.hidden = false;
-  line.querySelector("span").textContent = is_over ? end : `${said.begun(title)}: ${done.toLocaleString("en")}${of} frames. You can continue working.`;
+  line.querySelector("span").textContent = is_over ? end : `${texts.begun(title)}: ${done.toLocaleString("en")}${of} frames. You can continue working.`;
   const bar = line.querySelector("progress");
   bar.hidden = line.querySelector("button").hidden = is_over;
   if (total) bar.value = done / total; else bar.removeAttribute("value");
