@@ -24,7 +24,7 @@ from PIL import Image
 
 from engines.machine import usable_cores
 from training.files import check_output, check_place, writing
-from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, pictures, stamped
+from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, photos_fingerprint, pictures
 from training.photo_verdict import MIN_SIDE, photo_verdict
 
 U8 = npt.NDArray[np.uint8]
@@ -90,7 +90,7 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
 
 
 def _check_unchanged(cache: Path, sources: Sequence[Path], made_of: Mapping[str, Any]) -> None:
-    now, then = stamped(sources), made_of["pictures"]
+    now, then = photos_fingerprint(sources), made_of["pictures"]
     if now["digest"] == made_of["digest"]:
         return
     said = f"{now['pictures']:,} pictures, {then:,}" if now["pictures"] != then else f"{then:,} pictures, but not those"
@@ -175,7 +175,7 @@ def _decode(
     index: list[tuple[int, int, int]] = []
     offset = 0
     partial = cache / _PARTIAL
-    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **stamped(sources)}
+    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **photos_fingerprint(sources)}
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
         names = [(source, name) for source in sources for name, _, _ in pictures(source)][:limit]
         files = contents(names)

@@ -220,8 +220,8 @@ def report_plan(context: RunContext, counts: Counts, *, gone: int) -> None:
         )
         reporter.say(f"{count(counts.ignored, 'file')} left out, neither photograph nor film: {kinds}")
     if counts.unknown:
-        told = count(counts.unknown, "source")
-        reporter.say(f"{told} skipped: under the names of their results are files that are not known to be ours")
+        number = count(counts.unknown, "source")
+        reporter.say(f"{number} skipped: under the names of their results are files that are not known to be ours")
     if counts.quarantined:
         reporter.say(f"{count(counts.quarantined, 'source')} skipped, which failed in too many runs")
     if counts.refused:

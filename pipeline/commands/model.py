@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose, Version
-from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup
 from pipeline.commands.plain_help import PlainCommand, PlainGroup
 from pipeline.documents import to_json
 from pipeline.errors import UsageError
@@ -38,11 +38,11 @@ def _info(
 ) -> None:
     """Show the card of MODEL: what it is, its licence, how it was trained, how it scores."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from engines.library import load_weights
 
         weights = load_weights(model)
-        return Answer({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))
+        return CommandResult({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -60,11 +60,11 @@ def _add(
 ) -> None:
     """Copy a network, with a card, into your data folder, so that --model NAME finds it."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from engines.library import add_model
 
         added = add_model(file, name=name, licence=licence)
-        return Answer(to_json(added), [f"[bold green]{markup(added.name)}[/bold green]  {_about(added)}"])
+        return CommandResult(to_json(added), [f"[bold green]{markup(added.name)}[/bold green]  {_about(added)}"])
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -73,12 +73,12 @@ def _add(
 def _list(json: Json = False, log_file: LogFile = None, verbose: Verbose = 0) -> None:
     """List the networks that --model knows by name."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from engines.library import list_models
 
         found = list_models()
         lines = [f"[bold]{markup(one.name)}[/bold]  {_about(one)}" for one in found]
-        return Answer({"models": to_json(found)}, lines)
+        return CommandResult({"models": to_json(found)}, lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -170,7 +170,7 @@ def _evaluate(
 ) -> None:
     """Compare models on the same colour photographs, converted to grey and coloured again."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         if not (sets or landscapes or old):
             raise UsageError(
                 "there are no photographs to measure on", advice="Name a folder of colour photographs: --sets DIR."
@@ -204,6 +204,8 @@ def _evaluate(
             )
         report = done.report
         lines = [Text(report.as_markdown())] if markdown else report.for_terminal()
-        return Answer({**to_json(report), "sheets": to_json(done.sheets)}, [*lines, *map(Text, map(str, done.sheets))])
+        return CommandResult(
+            {**to_json(report), "sheets": to_json(done.sheets)}, [*lines, *map(Text, map(str, done.sheets))]
+        )
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)

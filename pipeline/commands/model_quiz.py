@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose
-from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup
 from pipeline.commands.model_training import commands
 from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
 from pipeline.commands.plain_help import PlainCommand
@@ -54,7 +54,7 @@ def _quiz(
     processing. The page is served to this computer only.
     """
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from pipeline.review.quiz import Quiz
         from training.compare import ModelSettings, predictor_of
         from training.cost import CHECKPOINT_SUFFIX
@@ -105,9 +105,9 @@ def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
     return quiz.count
 
 
-def _counted(name: str, count: Count) -> Answer:
+def _counted(name: str, count: Count) -> CommandResult:
     low, high = count.interval
     share = f", {count.fooled / count.answered:.0%} (95 %: {low:.0%} to {high:.0%})" if count.answered else ""
     line = markup(f"coloured by {name} and taken for real: {count.fooled} of {count.answered}{share}")
     document = {"system": name, "answered": count.answered, "fooled": count.fooled, "interval": [low, high]}
-    return Answer(document, [line])
+    return CommandResult(document, [line])

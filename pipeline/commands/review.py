@@ -12,7 +12,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, carry_out
+from pipeline.commands.exits import CommandResult, Reporting, carry_out
 from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options
@@ -60,7 +60,7 @@ def _review(
     verbose: common_options.Verbose = 0,
     version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
-    def action() -> Answer:
+    def action() -> CommandResult:
         from pipeline.color.colorizer import open_colorizer
         from pipeline.commands.targets import listed
         from pipeline.review.local import serve_locally
@@ -76,7 +76,7 @@ def _review(
         with until_ctrl_c(), open_colorizer(opened) as colorizer:
             app = review_app(catalogue, Studio(colorizer, catalogue))
             serve_locally(app, ready=announcing("Review", no_browser=no_browser))
-        return Answer({}, ())
+        return CommandResult({}, ())
 
     carry_out(Reporting(verbosity=verbose, log_file=log_file), action)
 

@@ -223,7 +223,7 @@ def test_a_card_that_lies_about_the_stride_is_found_when_opening(tmp_path: Path,
 @pytest.mark.parametrize("fault", WRONG_ANSWERS)
 def test_a_wrong_answer_is_caught(tiny: Path, fault: str) -> None:
     engine, _ = open_model(fault, str(tiny), extra=fault_entries())
-    with pytest.raises(EngineError, match=f"{fault}: ab of the answer"):
+    with pytest.raises(EngineError, match=f"{fault}: output ab"):
         ab_of(engine, GREY)
 
 

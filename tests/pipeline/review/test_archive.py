@@ -168,7 +168,7 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
         go_to(page, "album/one.png")
         first = page.run("document.querySelector('#picture').src")
         page.give("#file", reference)
-        page.wait(f"document.querySelectorAll('#lending li').length === 1 && {READY}")
+        page.wait(f"document.querySelectorAll('#references li').length === 1 && {READY}")
         page.wait(f"document.querySelector('#picture').src !== {first!r}")
         page.click("#picture", 0.5, 0.5)
         page.wait("document.querySelector('#borrow img')?.naturalWidth > 0")
