@@ -88,6 +88,7 @@ def test_flicker_of_the_network_is_taken_out(speed: int) -> None:
     assert max(change) < 0.15 * 15
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("every", [1, None])
 def test_a_shot_is_coloured_as_if_it_were_alone(every: int | None) -> None:
     """A run that resumes at a cut gives the same bits."""

@@ -95,7 +95,7 @@ def test_lockstep_finds_the_blocks_that_are_found_in_turn(name: str, chunking: C
     assert_same(walk_in_lockstep(*walk, chunking), expected)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ASTRAY)
 def test_data_that_does_not_synchronise_is_followed_all_the_same(name: str) -> None:
     pixels, options = ASTRAY[name]

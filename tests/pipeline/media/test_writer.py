@@ -528,7 +528,7 @@ def test_cover_art_that_quicktime_cannot_hold_is_dropped_and_named(tmp_path: Pat
     assert any("cover art" in note.text for note in result.notes)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "codec", "sound", "options"),
     [
