@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.color.keyframes import KeyFrames
+from pipeline.color.key_frame_predictions import KeyFrames
 from pipeline.color.optical_flow import Follower, Step, view
 from pipeline.color.spaces import F32
 from tests.pipeline.color.scenes import STRIDE, pan, texture
