@@ -167,10 +167,10 @@ def load_config(path: Path) -> TrainConfig:
     return read_config(values, where=str(path))
 
 
-def find_config(asked: str) -> TrainConfig:
-    """Return the config in the TOML file ``asked``, or the project's config of this name. Raises `ConfigError`."""
-    path = Path(asked)
-    return load_config(path if path.suffix == ".toml" or path.exists() else _named(asked))
+def find_config(name: str) -> TrainConfig:
+    """Return the config in the TOML file ``name``, or the project's config of this name. Raises `ConfigError`."""
+    path = Path(name)
+    return load_config(path if path.suffix == ".toml" or path.exists() else _named(name))
 
 
 def config_text(name: str) -> str:

@@ -174,16 +174,16 @@ def upsample(
     whole = picture.luma if space is None else space.codes(picture.luma)
     rows, columns = ab.shape[1:]
     small = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-    asked, room = chroma_and_room(small, ab, spec.matrix, space)
+    wanted, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
     guide = _guide(whole, rows, columns)
     if change is None or not hints:
-        coefficients = np.stack(_fitted(guide, asked * room))
+        coefficients = np.stack(_fitted(guide, wanted * room))
     else:
         own, _ = chroma_and_room(small, ab - change, spec.matrix, space)
         coefficients = np.stack(_fitted(guide, own * room))
-        coefficients += np.stack(_fitted(guide, (asked - own) * room, edge=_HINT_EDGE, step=_HINT_STEP))
+        coefficients += np.stack(_fitted(guide, (wanted - own) * room, edge=_HINT_EDGE, step=_HINT_STEP))
     exact = ExactColours.of(hints, picture, guide, spec.matrix, space) if hints else None
     return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()), exact)
 

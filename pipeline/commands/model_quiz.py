@@ -67,16 +67,16 @@ def _quiz(
             published = rival_systems(pictures)
             if rival not in published:
                 raise UsageError(f"{photos}: no results of {rival}", advice=f"There are {', '.join(published)}.")
-            asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
-            return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
+            quiz = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
+            return _counted(rival, _served(quiz, no_browser=no_browser, json=json))
         if Path(model).suffix == CHECKPOINT_SUFFIX:
             bare = ModelSettings(device=device, size=size, temperature=temperature, saturation=saturation)
             predictor = predictor_of(model, bare)
         else:
             predictor = product_predictor(Options(engine=engine, device=device, model=model))
         with predictor as (name, paint):
-            asked = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
-            return _counted(name, _asked(asked, no_browser=no_browser, json=json))
+            quiz = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
+            return _counted(name, _served(quiz, no_browser=no_browser, json=json))
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -95,7 +95,7 @@ def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
         )
 
 
-def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
+def _served(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
     """Serve ``quiz`` until the user ends it, and return the answers."""
     from pipeline.review.local import serve_locally
     from pipeline.review.quiz import quiz_app

@@ -67,12 +67,14 @@ def _review(
         from pipeline.review.server import review_app
         from pipeline.review.studio import Studio
 
-        asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
+        chosen = Options(
+            engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference
+        )
         is_stated = any(_is_typed(ctx, name) for name in ("output", "corrections"))
         catalogue = catalogue_of(
-            listed(items), source, asked, output=output, corrections=corrections, is_stated=is_stated
+            listed(items), source, chosen, output=output, corrections=corrections, is_stated=is_stated
         )
-        opened = replace(asked, model=model or catalogue.options.model)
+        opened = replace(chosen, model=model or catalogue.options.model)
         with until_ctrl_c(), open_colorizer(opened) as colorizer:
             app = review_app(catalogue, Studio(colorizer, catalogue))
             serve_locally(app, ready=announcing("Review", no_browser=no_browser))

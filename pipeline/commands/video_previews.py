@@ -97,11 +97,11 @@ def preview_films(
         finish_on_signals(stop, progress.say)
         for film, name in zip(films, names, strict=True):
             stop.check()
-            asked, references = with_correction(film, options, correction_of(film, name, corrections))
+            corrected, references = with_correction(film, options, correction_of(film, name, corrections))
             if isinstance(wanted, Span):
-                document, line = _part(film, name, wanted, asked, references, compare, progress, stop)
+                document, line = _part(film, name, wanted, corrected, references, compare, progress, stop)
             else:
-                document, line = _sheet(film, name, asked, references, progress)
+                document, line = _sheet(film, name, corrected, references, progress)
             documents.append(document)
             lines.append(line)
     return CommandResult({"preview": True, "previews": documents}, lines)
