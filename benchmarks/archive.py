@@ -135,18 +135,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--run", nargs=3, type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.run:
-        _say(json.dumps(colour(*asked.run)))
+    args = parser.parse_args()
+    if args.run:
+        _say(json.dumps(colour(*args.run)))
         return
     with tempfile.TemporaryDirectory() as whole:
         folder = Path(whole)
-        make(folder / "scans", asked.photos)
+        make(folder / "scans", args.photos)
         paths = (folder / "scans", folder / "out", write_tiny_model(folder))
         for title in ("first run", "second run"):
             _tell(title, _ourselves("--run", *map(str, paths)))
         size = (folder / "out" / ".autochrome" / "ledger.sqlite3").stat().st_size
-        _say(f"ledger: {size / 1e6:.1f} MB, {size / asked.photos:.0f} bytes a photograph")
+        _say(f"ledger: {size / 1e6:.1f} MB, {size / args.photos:.0f} bytes a photograph")
 
 
 def _tell(title: str, found: dict[str, Any]) -> None:
@@ -159,8 +159,8 @@ def _tell(title: str, found: dict[str, Any]) -> None:
 
 def _ourselves(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.archive", *arguments]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
 

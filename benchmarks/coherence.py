@@ -28,7 +28,7 @@ import numpy.typing as npt
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.frame_record import FrameRecord
-from pipeline.color.key_frame_answers import Predict, PredictionSettings
+from pipeline.color.key_frame_predictions import Predict, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec

@@ -21,7 +21,7 @@ from engines.network import Network, Prediction
 from engines.networks import open_network
 from pipeline.color.batching import examine
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput, model_input
 from pipeline.color.shots import find_shots
 from pipeline.color.spaces import F32, still_spec

@@ -205,8 +205,8 @@ def _gpu_use() -> Iterator[list[float]]:
             yield samples
         finally:
             sampler.terminate()
-            told, _ = sampler.communicate()
-            samples += [float(line) for line in told.splitlines() if line.strip().isdigit()]
+            output, _ = sampler.communicate()
+            samples += [float(line) for line in output.splitlines() if line.strip().isdigit()]
 
 
 def machine() -> dict[str, str]:
@@ -216,8 +216,8 @@ def machine() -> dict[str, str]:
     if program is None:
         return {**found, "GPU": "none"}
     ask = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    told = subprocess.run([program, *ask], capture_output=True, text=True, check=False).stdout.strip()
-    return {**found, "GPU": told or "nvidia-smi gives no answer"}
+    output = subprocess.run([program, *ask], capture_output=True, text=True, check=False).stdout.strip()
+    return {**found, "GPU": output or "nvidia-smi gives no answer"}
 
 
 def markdown(report: Report) -> str:
@@ -251,14 +251,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rehearse", action="store_true", help="toy sizes, to see that all of it runs")
     parser.add_argument("--models", nargs="+", help="names or paths; all that are installed unless given")
     parser.add_argument("--engines", nargs="+", help="names; tensorrt, onnxruntime and openvino unless given")
-    asked = parser.parse_args(arguments)
-    plan = REHEARSAL if asked.rehearse else Plan()
-    plan = replace(plan, models=tuple(asked.models or plan.models), engines=tuple(asked.engines or plan.engines))
+    args = parser.parse_args(arguments)
+    plan = REHEARSAL if args.rehearse else Plan()
+    plan = replace(plan, models=tuple(args.models or plan.models), engines=tuple(args.engines or plan.engines))
     report = measure(plan, lambda line: print(line, file=sys.stderr, flush=True))
     tables = markdown(report)
-    asked.output.mkdir(parents=True, exist_ok=True)
-    (asked.output / "gpu.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
-    (asked.output / "gpu.md").write_text(tables, encoding="utf-8")
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "gpu.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    (args.output / "gpu.md").write_text(tables, encoding="utf-8")
     print(tables)
 
 

@@ -182,14 +182,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1, help="of the places at random, in every photograph")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--model", default="fast")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     found = {name: Found() for name in (NONE, THING, BESIDE, *map(str, POINTS))}
-    with open_colorizer(replace(Options(), engine=asked.engine, model=asked.model)) as colorizer:
+    with open_colorizer(replace(Options(), engine=args.engine, model=args.model)) as colorizer:
         print(f"{colorizer.choice.reason}; weights {colorizer.weights}; {time.strftime('%d %B %Y')}\n")
-        for number, path in enumerate(asked.photos):
+        for number, path in enumerate(args.photos):
             photo, truth = open_screen_photo(path, colorizer), read_picture(path)
-            for draw in range(asked.draws):
-                measure(photo, truth, found, seed=draw * len(asked.photos) + number)
+            for draw in range(args.draws):
+                measure(photo, truth, found, seed=draw * len(args.photos) + number)
     print(table(found), missed_table(found), sep="\n\n")
 
 

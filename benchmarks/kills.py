@@ -19,9 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        seen = kill_at_random(Path(folder), kills=asked.kills, seed=asked.seed)
+        seen = kill_at_random(Path(folder), kills=args.kills, seed=args.seed)
     for name, value in vars(seen).items():
         sys.stdout.write(f"{name:>13}: {dict(value) if isinstance(value, dict) else value}\n")
 

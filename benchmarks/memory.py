@@ -79,14 +79,14 @@ def main() -> None:
     parser.add_argument("--codec", default="auto", type=Codec)
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--colour", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    width, height = map(int, asked.size.split("x"))
-    if asked.make:
-        make(asked.make, seconds=asked.seconds[0], width=width, height=height)
-    elif asked.colour:
-        _say(json.dumps(colour(asked.colour, Options(engine=asked.engine, codec=asked.codec))))
+    args = parser.parse_args()
+    width, height = map(int, args.size.split("x"))
+    if args.make:
+        make(args.make, seconds=args.seconds[0], width=width, height=height)
+    elif args.colour:
+        _say(json.dumps(colour(args.colour, Options(engine=args.engine, codec=args.codec))))
     else:
-        _compare(asked.seconds, ["--size", asked.size, "--engine", asked.engine, "--codec", asked.codec])
+        _compare(args.seconds, ["--size", args.size, "--engine", args.engine, "--codec", args.codec])
 
 
 def _compare(lengths: list[int], options: list[str]) -> None:

@@ -104,11 +104,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
-    asked = parser.parse_args()
-    print(f"{cpu_name()}, {usable_cores()} cores; medians of {asked.rounds} rounds, {time.strftime('%d %B %Y')}\n")
+    args = parser.parse_args()
+    print(f"{cpu_name()}, {usable_cores()} cores; medians of {args.rounds} rounds, {time.strftime('%d %B %Y')}\n")
     with tempfile.TemporaryDirectory() as folder:
-        photos = asked.photos or make(Path(folder))
-        print(table({photo.name: measure(photo, Path(folder), rounds=asked.rounds) for photo in photos}))
+        photos = args.photos or make(Path(folder))
+        print(table({photo.name: measure(photo, Path(folder), rounds=args.rounds) for photo in photos}))
 
 
 if __name__ == "__main__":

@@ -193,20 +193,20 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--folder", type=Path, help="keep what is made there, and use it again")
     parser.add_argument("--measure", choices=_MEASURED, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        sys.stdout.write(json.dumps(_figures(lambda: _MEASURED[asked.measure](asked.folder))) + "\n")
+    args = parser.parse_args()
+    if args.measure:
+        sys.stdout.write(json.dumps(_figures(lambda: _MEASURED[args.measure](args.folder))) + "\n")
         return
     with tempfile.TemporaryDirectory() as whole:
-        folder = asked.folder or Path(whole)
+        folder = args.folder or Path(whole)
         if not (folder / "shards").exists():
-            _make(folder, asked.items)
+            _make(folder, args.items)
         size = (folder / "out" / ".autochrome" / "ledger.sqlite3").stat().st_size
-        sys.stdout.write(f"{asked.items:,} items; the ledger has {size / 1e6:,.0f} MB\n")
+        sys.stdout.write(f"{args.items:,} items; the ledger has {size / 1e6:,.0f} MB\n")
         for name in _MEASURED:
             command = [sys.executable, "-m", "benchmarks.scale", "--measure", name, "--folder", str(folder)]
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
-            found = json.loads(said)
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+            found = json.loads(output)
             sys.stdout.write(
                 f"{name}: {found['cpu']} s of CPU, {found['wall']} s, {found['megabytes']} MB: {found['found']}\n"
             )

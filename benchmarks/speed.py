@@ -29,7 +29,7 @@ from engines.network import Network, Prediction
 from engines.networks import open_network
 from pipeline.color.batching import examine
 from pipeline.color.colorizer import Colorizer, network_threads
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma

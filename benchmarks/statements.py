@@ -19,7 +19,7 @@ from benchmarks.coherence import Clip, known, read
 from pipeline.color.colorizer import open_colorizer
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.hints import Adjustments, ColorHint
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.spaces import F32, lightness
 from pipeline.color.statements import Statement, hinted, statement

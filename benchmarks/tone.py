@@ -272,24 +272,26 @@ def _print_rates(options: argparse.Namespace, expects: Expects | None) -> None:
 
 def _fitted(options: argparse.Namespace) -> str:
     """Return the module of the first table."""
-    said = f"``python -m benchmarks.tone FOLDER... --fit FILE`` from {{count:,}} photographs; {len(FIGURES)} figures."
-    return _module(options, figures, said, ridge=_RIDGE)
+    command = (
+        f"``python -m benchmarks.tone FOLDER... --fit FILE`` from {{count:,}} photographs; {len(FIGURES)} figures."
+    )
+    return _module(options, figures, command, ridge=_RIDGE)
 
 
 def _fitted_edges(options: argparse.Namespace) -> str:
     """Return the module of the second table; the first one is unchanged."""
-    said = "``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
-    words = f"{said} log odds and {len(EDGE_FIGURES)} figures."
+    command = "``python -m benchmarks.tone FOLDER... --fit-edges FILE`` from {count:,} photographs:"
+    words = f"{command} log odds and {len(EDGE_FIGURES)} figures."
     return _module(options, with_edges, words, ridge=_RIDGE_OF_EDGES)
 
 
 def _fitted_expectation(options: argparse.Namespace, expects: Expects, weights: str) -> str:
     """Return the module of the third table; the first two are unchanged."""
-    said = "``python -m benchmarks.tone FOLDER... --fit-expectation FILE`` from {count:,} photographs."
+    command = "``python -m benchmarks.tone FOLDER... --fit-expectation FILE`` from {count:,} photographs."
     return _module(
         options,
         partial(in_doubt, expects=expects),
-        said,
+        command,
         kinds=(coloured_in_doubt, prints_in_doubt),
         first=2,
         ridge=_RIDGE_OF_EXPECTATION,

@@ -74,13 +74,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", default=SYSTEMS, metavar="NAME", help="configurations, or their TOML files")
     parser.add_argument("--crops", type=int, default=2, help="crops in a step")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     hours = " | ".join(f"{budget:,} crops, h" for budget in _BUDGETS)
     sys.stdout.write(f"| configuration | crop | batch | GFLOP | CPU s | {hours} |\n|{'---|' * 7}\n")
-    for name in asked.names:
+    for name in args.names:
         config = find_config(name)
-        operations, seconds = cost(config, crops=asked.crops)
+        operations, seconds = cost(config, crops=args.crops)
         long = " | ".join(f"{budget * seconds / _HOUR:.1f}" for budget in _BUDGETS)
         row = f"| {config.name} | {config.crop} | {config.batch} | {operations:.1f} | {seconds:.2f} | {long} |"
         sys.stdout.write(f"{row}\n")

@@ -46,30 +46,28 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--segment-frames", type=int, default=SEGMENT_FRAMES)
     parser.add_argument("--on", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.on:
+    args = parser.parse_args()
+    if args.on:
         prepare_process()
-        workers = None if asked.on == "threads" else asked.workers
-        options = RunOptions(
-            keep_free=0, report=False, on=asked.on, workers=workers, segment_frames=asked.segment_frames
-        )
+        workers = None if args.on == "threads" else args.workers
+        options = RunOptions(keep_free=0, report=False, on=args.on, workers=workers, segment_frames=args.segment_frames)
         clock = _RayWorkers()
-        with _cluster(asked.workers) if asked.on == "ray" else nullcontext():
-            colorize_archive(asked.folder / "in", asked.folder / "out", run_options=options, progress=clock)
+        with _cluster(args.workers) if args.on == "ray" else nullcontext():
+            colorize_archive(args.folder / "in", args.folder / "out", run_options=options, progress=clock)
         own = resource.getrusage(resource.RUSAGE_SELF)
         sys.stdout.write(json.dumps({"cpu": own.ru_utime + own.ru_stime + clock.cpu}) + "\n")
         return
-    if asked.folder.is_file():
-        for workers in (1, asked.workers):
-            wall, cpu = _measured("processes", [asked.folder], 1, workers, asked.segment_frames)
+    if args.folder.is_file():
+        for workers in (1, args.workers):
+            wall, cpu = _measured("processes", [args.folder], 1, workers, args.segment_frames)
             sys.stdout.write(f"{workers} processes: {wall:.1f} s, {cpu:.1f} s of CPU\n")
             sys.stdout.flush()
         return
-    sources = sorted(asked.folder.rglob("*.jp*g"))
+    sources = sorted(args.folder.rglob("*.jp*g"))
     ray = ("ray",) if importlib.util.find_spec("ray") else ()
     for on in ("threads", "processes", *ray):
-        few, many = (_measured(on, sources, count, asked.workers) for count in (_FEW, _FEW + asked.count))
-        wall, cpu = ((after - before) / asked.count for before, after in zip(few, many, strict=True))
+        few, many = (_measured(on, sources, count, args.workers) for count in (_FEW, _FEW + args.count))
+        wall, cpu = ((after - before) / args.count for before, after in zip(few, many, strict=True))
         sys.stdout.write(
             f"{on}: {1000 * wall:.0f} ms, {cpu:.3f} s of CPU a photograph; "
             f"start: {few[0]:.1f} s, {few[1]:.1f} s of CPU\n"

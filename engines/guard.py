@@ -96,19 +96,19 @@ def _check_input(array: F32, tensor: TensorSpec, name: str) -> tuple[int, int, i
 
 def _check_outputs(outputs: Tensors, spec: EngineSpec, count: int, height: int, width: int) -> None:
     for tensor in spec.graph.outputs:
-        answer = outputs.get(tensor.name)
-        if answer is None:
-            raise EngineError(f"{spec.name}: the answer lacks {tensor.name}")
+        output = outputs.get(tensor.name)
+        if output is None:
+            raise EngineError(f"{spec.name}: the output {tensor.name} is missing")
         expected = tensor.shape(count, height, width)
-        if answer.ndim != 4 or any(
-            side not in (None, found) for side, found in zip(expected, answer.shape, strict=True)
+        if output.ndim != 4 or any(
+            side not in (None, found) for side, found in zip(expected, output.shape, strict=True)
         ):
-            raise EngineError(f"{spec.name}: {tensor.name} of the answer has shape {answer.shape}, not {expected}")
-        if answer.dtype != np.float32:
-            raise EngineError(f"{spec.name}: {tensor.name} of the answer is {answer.dtype}, not float32")
-        if not np.isfinite(answer).all():
+            raise EngineError(f"{spec.name}: output {tensor.name} has shape {output.shape}, not {expected}")
+        if output.dtype != np.float32:
+            raise EngineError(f"{spec.name}: output {tensor.name} is {output.dtype}, not float32")
+        if not np.isfinite(output).all():
             raise EngineError(
-                f"{spec.name}: {tensor.name} of the answer holds values that are not finite "
+                f"{spec.name}: output {tensor.name} holds values that are not finite "
                 f"({spec.precision} on {spec.device})",
                 advice="Try --engine onnxruntime; if it happens there too, the weights are damaged.",
             )

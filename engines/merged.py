@@ -57,7 +57,7 @@ class MergedNetwork:
 
     def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
         """Return the merged chroma of a batch, see `engines.network.Network`."""
-        found = [self._ask(member, lightness, hints) for member in self._members]
+        found = [self._predict(member, lightness, hints) for member in self._members]
         weights = _weights([one.confidence for one in found])
         ab, total = np.zeros_like(found[0].ab), np.zeros_like(found[0].ab[:, :1])
         for weight, one in zip(weights, found, strict=True):
@@ -71,7 +71,7 @@ class MergedNetwork:
         for member in self._members:
             member.close()
 
-    def _ask(self, member: Network, lightness: F32, hints: F32 | None) -> _Answer:
+    def _predict(self, member: Network, lightness: F32, hints: F32 | None) -> _MemberPrediction:
         """Return a member's chroma on the common grid, and its evidence on its own."""
         rows, columns = lightness.shape[2:]
         wanted, ours = member.spec.size, self._spec.size
@@ -86,7 +86,7 @@ class MergedNetwork:
         ]
         grid = rows // _STRIDE, columns // _STRIDE
         evidence = _joined([part.evidence for part in parts])
-        return _Answer(
+        return _MemberPrediction(
             ab=resized(np.concatenate([part.ab for part in parts]), *grid),
             confidence=None if evidence is None else resized(evidence.confidence(), *grid),
             evidence=evidence,
@@ -94,7 +94,7 @@ class MergedNetwork:
 
 
 @dataclass(frozen=True, eq=False)
-class _Answer:
+class _MemberPrediction:
     ab: F32
     confidence: F32 | None
     evidence: Evidence | None
@@ -121,11 +121,11 @@ def _nearest(planes: F32, height: int, width: int) -> F32:
 
 def _each(planes: F32, height: int, width: int, kind: int) -> F32:
     count, channels = planes.shape[:2]
-    answer = np.empty((count, channels, height, width), np.float32)
+    made = np.empty((count, channels, height, width), np.float32)
     for number in range(count):
         for channel in range(channels):
-            answer[number, channel] = cv2.resize(planes[number, channel], (width, height), interpolation=kind)
-    return answer
+            made[number, channel] = cv2.resize(planes[number, channel], (width, height), interpolation=kind)
+    return made
 
 
 def _weights(confidences: Sequence[F32 | None]) -> list[F32]:

@@ -30,14 +30,14 @@ class Prediction:
         """Split the batch into predictions for single pictures, each a batch of one."""
         if self.evidence is None:
             return [Prediction(ab[None]) for ab in self.ab]
-        told = self.evidence
+        evidence = self.evidence
         return [
             Prediction(
                 ab[None],
                 replace(
-                    told,
-                    logits=told.logits[n : n + 1],
-                    features=None if told.features is None else told.features[n : n + 1],
+                    evidence,
+                    logits=evidence.logits[n : n + 1],
+                    features=None if evidence.features is None else evidence.features[n : n + 1],
                 ),
             )
             for n, ab in enumerate(self.ab)

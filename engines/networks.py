@@ -30,7 +30,7 @@ def open_network(
     """Open ``model`` on the engine ``engine``, see `engines.registry.open_engine`.
 
     ``model`` is a name or the path of an ONNX file (`engines.library.load_weights`), or two to four of them joined by
-    ``+``, whose answers are merged (`engines.merged`). Raises `WeightsError`, `MissingDependencyError` and
+    ``+``, whose predictions are merged (`engines.merged`). Raises `WeightsError`, `MissingDependencyError` and
     `EngineError`.
     """
     members: list[AdaptedNetwork] = []

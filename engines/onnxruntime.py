@@ -178,11 +178,11 @@ class OnnxRuntimeEngine:
         """Return the outputs by name, see `engines.base.Engine`."""
         feeds = {name: array.astype(np.float16) if name in self._half else array for name, array in inputs.items()}
         try:
-            answers = self._session.run(self._outputs, feeds)
+            outputs = self._session.run(self._outputs, feeds)
         except self._failures as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
             raise EngineError(f"{NAME}: failed on a batch of {shapes}: {error}") from error
-        return {name: np.asarray(one, np.float32) for name, one in zip(self._outputs, answers, strict=True)}
+        return {name: np.asarray(one, np.float32) for name, one in zip(self._outputs, outputs, strict=True)}
 
     def close(self) -> None:
         """Release the session."""

@@ -224,8 +224,8 @@ class OpenVinoEngine:
         """Return the outputs by name, see `engines.base.Engine`."""
         feeds = {name: array.astype(np.float16) if name in self._half else array for name, array in inputs.items()}
         try:
-            answers = self._request.infer(feeds, share_inputs=True)
-            return {name: np.asarray(answers[name], np.float32) for name in self._outputs}
+            outputs = self._request.infer(feeds, share_inputs=True)
+            return {name: np.asarray(outputs[name], np.float32) for name in self._outputs}
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
             raise EngineError(f"{NAME}: failed on a batch of {shapes}: {_last_line(error)}") from error

@@ -68,10 +68,10 @@ def require_parity(engine: Engine, model: Model, adapter: Adapter) -> None:
 
 def _difference(engine: Engine, reference: Engine, adapter: Adapter, probe: F32) -> F32:
     inputs = adapter.prepare(probe, None)
-    answer, expected = (adapter.chroma(one.infer(inputs), inputs) for one in (engine, reference))
-    if answer.shape != expected.shape:
-        raise EngineError(f"{engine.spec.name}: the answer has shape {answer.shape}, not {expected.shape}")
-    return np.asarray(np.abs(answer - expected).ravel(), np.float32)
+    output, expected = (adapter.chroma(one.infer(inputs), inputs) for one in (engine, reference))
+    if output.shape != expected.shape:
+        raise EngineError(f"{engine.spec.name}: the output has shape {output.shape}, not {expected.shape}")
+    return np.asarray(np.abs(output - expected).ravel(), np.float32)
 
 
 def probes(adapter: Adapter) -> Iterator[F32]:

@@ -45,25 +45,25 @@ class Ring:
     def infer(self, inputs: Tensors) -> Tensors:
         """Return the programs' outputs for a batch, in order. Raises their errors."""
         try:
-            answers = self._answers(inputs)
+            outputs = self._infer(inputs)
         except BaseException:
             # Outputs still in flight must not be mistaken for those of the next batch.
             self.close()
             raise
-        if len(answers) == 1:
-            return answers[0]
-        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+        if len(outputs) == 1:
+            return outputs[0]
+        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
 
-    def _answers(self, inputs: Tensors) -> list[Tensors]:
-        answers: list[Tensors] = []
+    def _infer(self, inputs: Tensors) -> list[Tensors]:
+        outputs: list[Tensors] = []
         under_way: list[Program] = []
         for number, piece in enumerate(pieces(inputs)):
             if len(under_way) == _SLOTS:
-                answers.append(under_way.pop(0).finish())
+                outputs.append(under_way.pop(0).finish())
             program = self._ready(number % _SLOTS, shapes_of(piece))
             program.start(piece)
             under_way.append(program)
-        return answers + [program.finish() for program in under_way]
+        return outputs + [program.finish() for program in under_way]
 
     def close(self) -> None:
         """Release every program."""

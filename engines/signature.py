@@ -42,15 +42,15 @@ class Signature:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
-    def one_to_one(self, taken: int, answered: int) -> tuple[Port, Port] | None:
+    def one_to_one(self, taken: int, returned: int) -> tuple[Port, Port] | None:
         """Return the only input and the only output, if they are pictures with so many channels."""
         if len(self.inputs) != 1 or len(self.outputs) != 1:
             return None
-        (picture,), (answer,) = self.inputs, self.outputs
-        return (picture, answer) if picture.is_picture(taken) and answer.is_picture(answered) else None
+        (picture,), (output,) = self.inputs, self.outputs
+        return (picture, output) if picture.is_picture(taken) and output.is_picture(returned) else None
 
     def __str__(self) -> str:
-        return f"it takes {'; '.join(map(str, self.inputs))} and answers {'; '.join(map(str, self.outputs))}"
+        return f"it takes {'; '.join(map(str, self.inputs))} and returns {'; '.join(map(str, self.outputs))}"
 
 
 def signature(weights: Weights) -> Signature:
@@ -79,7 +79,7 @@ def require_ports(inputs: Sequence[str], outputs: Sequence[str], expected: Signa
     wanted_in, wanted_out = [one.name for one in expected.inputs], [one.name for one in expected.outputs]
     if sorted(inputs) != sorted(wanted_in) or not set(wanted_out) <= set(outputs):
         raise WeightsError(
-            f"{weights.path}: the graph takes {', '.join(inputs)} and answers {', '.join(outputs)}, "
+            f"{weights.path}: the graph takes {', '.join(inputs)} and returns {', '.join(outputs)}, "
             f"not {', '.join(wanted_in)} and {', '.join(wanted_out)}",
             advice="Use weights exported for Autochrome, or correct what their card says of the graph.",
         )

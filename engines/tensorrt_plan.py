@@ -74,8 +74,8 @@ def build(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(content):
-        said = "; ".join(parser.get_error(number).desc() for number in range(parser.num_errors))
-        raise failure("cannot read the weights", [said])
+        messages = "; ".join(parser.get_error(number).desc() for number in range(parser.num_errors))
+        raise failure("cannot read the weights", [messages])
     config = builder.create_builder_config()
     config.progress_monitor = _progress(trt, say)
     for one in profiles(graph):
@@ -89,10 +89,10 @@ def build(
     return plan
 
 
-def failure(what: str, said: Sequence[str]) -> EngineError:
-    """Return an error saying that TensorRT ``what``, with the last of the messages in ``said``."""
+def failure(what: str, messages: Sequence[str]) -> EngineError:
+    """Return an error saying that TensorRT ``what``, with the last of its ``messages``."""
     return EngineError(
-        f"{NAME}: {what}: {said[-1] if said else 'it gives no reason'}",
+        f"{NAME}: {what}: {messages[-1] if messages else 'it gives no reason'}",
         advice="Use --engine auto to continue with another one.",
     )
 

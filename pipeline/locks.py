@@ -35,14 +35,14 @@ class NoLocksError(OutputError):
 
 
 class Held:
-    """A held lock file; ``said`` is the text its holder wrote into it, "" for shared locks.
+    """A held lock file; ``content`` is the text its holder wrote into it, "" for shared locks.
 
     ``is_written`` is false if the disk did not accept that text; the content of the file then means nothing. If
     ``is_to_go`` is set, the file is deleted when the lock is released. It is passed to worker processes for `check`.
     """
 
-    def __init__(self, path: Path, subject: Path, said: str) -> None:
-        self._path, self._subject, self._said = path, subject, said
+    def __init__(self, path: Path, subject: Path, content: str) -> None:
+        self._path, self._subject, self._content = path, subject, content
         self.is_written = True
         self.is_to_go = False
 
@@ -61,7 +61,7 @@ class Held:
     def is_ours(self) -> bool:
         """Return whether the file still contains what this holder wrote, as far as it can be read."""
         try:
-            return self._path.read_text(encoding="utf-8") == self._said
+            return self._path.read_text(encoding="utf-8") == self._content
         except FileNotFoundError:
             return False
         except (OSError, ValueError):
@@ -80,10 +80,10 @@ def held(path: Path, subject: Path, *, shared: bool = False, patience: float = 0
     """
     how = (SHARED if shared else EXCLUSIVE) | NO_WAIT
     with _opened_and_locked(path, subject, how, time.monotonic() + patience) as file:
-        said = "" if shared else _holder()
-        lock_held = Held(path, subject, said)
+        content = "" if shared else _holder()
+        lock_held = Held(path, subject, content)
         try:
-            lock_held.is_written = _write(file, said)
+            lock_held.is_written = _write(file, content)
             logger.debug("%s: locked%s", path, ", shared" if shared else "")
             yield lock_held
         finally:

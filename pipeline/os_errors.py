@@ -63,8 +63,8 @@ def _is_beyond_windows(error: OSError) -> bool:
     if sys.platform != "win32" or not isinstance(error.filename, str) or error.filename.startswith(_VERBATIM):
         return False
     # Opening a file sets no Windows error code, and other calls report a path that is too long as not found.
-    is_told = getattr(error, "winerror", None) == _TOO_LONG
-    return is_told or (_length(error.filename) > _LONGEST_ON_WINDOWS and not _takes_long_paths())
+    is_too_long = getattr(error, "winerror", None) == _TOO_LONG
+    return is_too_long or (_length(error.filename) > _LONGEST_ON_WINDOWS and not _takes_long_paths())
 
 
 def _takes_long_paths() -> bool:

@@ -40,7 +40,7 @@ class ReferenceFiles:
             return found
         return self.named(self.given / item.parent, source.stem) if self.is_tree else (self.given,)
 
-    def may_lend(self, folder: Path) -> bool:
+    def may_have_any(self, folder: Path) -> bool:
         """Return whether any photograph in ``folder`` may have references, in a single lookup. Raises `InputError`."""
         return self.given is not None or bool(self._names(folder))
 

@@ -134,10 +134,15 @@ def _import_all() -> None:
     for package in ("pipeline", "engines"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(module.name)
-    # The last two are imported by an option parser when it is used.
-    for name in ("cli", "av", "cv2", "onnxruntime", "pydantic.type_adapter", "typer.rich_utils"):
+    # Most of these are imported when they are first used.
+    for name in (
+        *("cli", "av", "cv2", "imagecodecs._jpeg8", "onnxruntime", "PIL.PngImagePlugin", "pydantic.types"),
+        *("pydantic.type_adapter", "rich._emoji_codes", "typer._adapters", "typer.rich_utils", "xml.dom.expatbuilder"),
+    ):
         importlib.import_module(name)
     optional.openvino()
+    # To compile the template of the report takes longer than to colour a photograph.
+    importlib.import_module("pipeline.archive.report.page")._parts()
     gc.freeze()
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import gc
 import os
 import re
+import signal
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,10 @@ before_numpy()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests send no telemetry, and without its thread a process with ONNX Runtime can fork.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# What nohup, or a shell that starts the tests in the background, ignores would be ignored by all that they start.
+for _name, _usual in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), _usual)
 _LEFT_OUT_AS_A_WHOLE = {
     selection: re.compile(rf"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:{markers})\b", re.MULTILINE)
     for selection, markers in {
@@ -63,10 +68,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.nightly)
 
 
-def pytest_collection_finish() -> None:
-    """Exclude modules and tests, which live until the end, from further garbage collection."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude modules and tests, which live until the end, from garbage collection, then and later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.media import native_files
+
 
 def refuse_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make deleting or replacing files that this process has open fail, and the platform appear as Windows."""
@@ -24,6 +26,7 @@ def refuse_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return refused
 
+    native_files._lseek()  # found once, in the library of the system that this is
     for name in ("unlink", "remove", "replace", "rename"):
         monkeypatch.setattr(os, name, refusing(getattr(os, name)))
     monkeypatch.setattr(sys, "platform", "win32")

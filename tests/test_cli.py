@@ -113,7 +113,7 @@ def test_help_of_the_model_command_names_what_it_can_do() -> None:
     ]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("words", ["photo", "video", "review", "model", "model info", "model evaluate", "model quiz"])
 def test_help_speaks_of_no_types(words: str) -> None:
     done = colorize(*words.split(), "--help")
@@ -158,7 +158,7 @@ def test_a_film_becomes_a_coloured_film_and_one_document(film: Path, model: Path
 
 def test_an_archive_becomes_a_coloured_archive_and_one_document(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
-    done = colorize("archive", scans, "--model", model, "--json", "--engine", "onnxruntime")
+    done = colorize("archive", scans, "--model", model, "--engine", "onnxruntime", "--json")
     assert done.returncode == 3
     result = answer(done)
     assert (result["photos"], result["films"], result["failed"]) == (2, 0, 1)
@@ -172,7 +172,7 @@ def test_an_archive_becomes_a_coloured_archive_and_one_document(scans: Path, mod
     assert [(Path(one["source"]).name, one["exit_code"]) for one in result["failures"]] == [("bad.tif", 4)]
     assert (result["skipped"], result["ignored"]) == (0, 1)
     assert "bad.tif" in done.stderr
-    again = colorize("archive", scans, "--model", model, "--json")
+    again = colorize("archive", scans, "--model", model, "--engine", "onnxruntime", "--json")
     assert (again.returncode, answer(again)["skipped"]) == (3, 2)
 
 
@@ -277,10 +277,10 @@ def test_a_run_takes_what_its_options_say(scans: Path, model: Path) -> None:
 
 def test_two_runs_in_one_output_folder_exclude_each_other(scans: Path, model: Path) -> None:
     with locked(scans.with_name("scans-colorized")):
-        done = colorize("archive", scans, "--model", model, "--json")
+        done = colorize("archive", scans, "--model", model, "--engine", "onnxruntime", "--json")
     assert done.returncode == 75
     assert answer(done)["error"]["kind"] == "LockedError"
-    assert colorize("archive", scans, "--model", model).returncode == 0
+    assert colorize("archive", scans, "--model", model, "--engine", "onnxruntime").returncode == 0
 
 
 @pytest.mark.slow
@@ -341,6 +341,7 @@ def test_errors_have_their_exit_code_and_are_one_document(case: str, film: Path,
     assert listing(film.parent) == before
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("case", "words"), [("a pipe", "is a pipe"), ("the folder of a DVD", "VTS_01_1.VOB")])
 def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -350,6 +351,7 @@ def test_what_is_no_film_is_called_what_it_is(case: str, words: str, tmp_path: P
     assert words in answer(colorize(*line.split(), "--json"))["error"]["message"]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["photo", "video", "archive"])
 def test_only_opening_a_source_shows_whether_it_can_be_read(name: str, film: Path, scans: Path, model: Path) -> None:
     source = {"photo": next(scans.rglob("*.jpg")), "video": film, "archive": scans}[name]
@@ -509,7 +511,7 @@ def test_models_are_evaluated_and_compared(model: Path, photos: Path, tmp_path: 
     assert "CIEDE2000" in shown.stdout
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("options", [[], ["--old", "{photos}"], ["--sets", "{photos}", "--worst", 3]])
 def test_nothing_to_measure_and_a_sheet_without_a_name_are_usage_errors(
     options: list[object], model: Path, photos: Path
@@ -582,7 +584,7 @@ def test_an_answer_that_cannot_be_written_is_no_success(scans: Path) -> None:
     assert done.returncode == 5
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("words", [["--json"], []])
 def test_a_full_standard_output_is_an_error_without_a_traceback(words: list[str], model: Path) -> None:
@@ -613,13 +615,23 @@ def test_a_full_standard_error_does_not_stop_the_work(scans: Path, model: Path) 
 
 
 def test_photographs_get_names_beside_them_and_several_make_one_document(scans: Path, model: Path) -> None:
-    done = colorize("photo", scans / "a.jpg", "--model", model, "--json")
+    done = colorize("photo", scans / "a.jpg", "--model", model, "--engine", "onnxruntime", "--json")
     assert done.returncode == 0, done.stderr
     assert answer(done)["output"] == str(scans / "a.colorized.jpg")
     (scans / "c.jpg").write_text("no picture", encoding="utf-8")
     out = scans / "out"
     done = colorize(
-        "photo", scans / "a.jpg", scans / "c.jpg", scans / "deep" / "b.png", "-o", out, "--model", model, "--json"
+        "photo",
+        scans / "a.jpg",
+        scans / "c.jpg",
+        scans / "deep" / "b.png",
+        "-o",
+        out,
+        "--model",
+        model,
+        "--engine",
+        "onnxruntime",
+        "--json",
     )
     assert done.returncode == 3, done.stderr
     document = answer(done)
@@ -681,6 +693,7 @@ def test_a_source_that_the_system_refuses_to_look_at_is_an_unusable_input(name: 
     assert "unexpected" not in done.stderr
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("more", [("--reference", TOO_LONG), ("--corrections", TOO_LONG), ("--output", TOO_LONG)])
 @pytest.mark.parametrize("name", ["photo", "video", "archive"])
 def test_so_is_what_an_option_names(name: str, more: tuple[str, str], film: Path, tmp_path: Path) -> None:
@@ -829,7 +842,7 @@ def test_control_characters_of_names_do_not_reach_the_terminal(scans: Path, mode
 def test_the_log_file_has_the_traceback_of_every_failure(scans: Path, model: Path) -> None:
     (scans / "c.jpg").write_text("no picture", encoding="utf-8")
     log = scans.with_name("all.log")
-    assert colorize("archive", scans, "--model", model, "--log-file", log).returncode == 3
+    assert colorize("archive", scans, "--model", model, "--engine", "onnxruntime", "--log-file", log).returncode == 3
     text = log.read_text(encoding="utf-8")
     assert f"{scans / 'c.jpg'}: no result" in text
     assert "Traceback" in text
@@ -861,7 +874,7 @@ def test_the_log_tells_a_maintainer_what_was_decided_and_why(scans: Path, film: 
         assert part in text, text
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["video", "photo", "archive", "review", "model"])
 def test_the_short_form_of_help_works(name: str) -> None:
     done = colorize(name, "-h")

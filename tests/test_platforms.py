@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-import subprocess
 import sys
 import textwrap
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -24,7 +23,7 @@ from pipeline.originals import Originals
 from pipeline.os_errors import advice_for, says_no_file
 from pipeline.publish import publishing
 from pipeline.results import shell_line
-from tests.commands import PATIENCE, ROOT
+from tests.commands import python
 from tests.engines.tiny import write_tiny_model
 from tests.films import Sound, make_film
 from tests.photos import save, scene
@@ -35,6 +34,9 @@ AS_ON_WINDOWS = """
     import av, cattrs, cv2, filelock, imagecodecs, jinja2, numpy, platformdirs, prometheus_client, rich.console
     import onnxruntime, rich.progress, starlette.applications, tifffile, typer, typer.core, typer.main, uvicorn
     import ctypes.wintypes, multiprocessing, PIL.Image, PIL.ImageCms, shutil, sqlite3, subprocess, tempfile
+
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("cli", "engines", "pipeline")]:
+        del sys.modules[name]
 
     flock, lseek, open_file = fcntl.flock, ctypes.CDLL(None).lseek, os.open
     for name in ("fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"):
@@ -83,14 +85,7 @@ AS_ON_WINDOWS = """
 
 def as_on_windows(code: str, *words: object) -> list[str]:
     """Run ``code`` where POSIX's modules, functions and signals are not, and return the words that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(AS_ON_WINDOWS) + textwrap.dedent(code), *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = python(textwrap.dedent(AS_ON_WINDOWS) + textwrap.dedent(code), *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

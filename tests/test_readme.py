@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.archive.run import ArchiveResult
-from pipeline.commands.exits import answer_for_several, error_document
+from pipeline.commands.exits import error_document, result_for_several
 from pipeline.documents import to_json
 from pipeline.results import Failure
 from tests.commands import ROOT
@@ -39,7 +39,7 @@ def test_the_keys_of_json_documents_are_those_that_are_listed(document: str, tmp
     printed = {
         "a film": lambda: list(to_json(film(tmp_path / "in", tmp_path / "out"))),
         "a photograph": lambda: list(to_json(photo(tmp_path / "in", tmp_path / "out"))),
-        "several": lambda: list(answer_for_several([failure()], [], count=1, interrupted=0).document),
+        "several": lambda: list(result_for_several([failure()], [], count=1, interrupted=0).document),
         "an archive": lambda: [field.name for field in fields(ArchiveResult)],
         "a failure": lambda: list(to_json(failure())),
         "an error": lambda: ["error", *error_document("", "", "", 1)["error"]],

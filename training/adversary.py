@@ -57,8 +57,8 @@ class Adversary:
         """Take one discriminator step at ``factor`` times the learning rate; return the loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        told = self._judge(lightness, truth, real=True)
-        loss = (told + self._judge(lightness, self._shown(found.detach()), real=False)) / 2
+        on_real = self._judge(lightness, truth, real=True)
+        loss = (on_real + self._judge(lightness, self._shown(found.detach()), real=False)) / 2
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._machine.average_gradients(self._critic.parameters())

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("first", "second", "output"):
         add(name, type=Path)
     add("--share", type=float, default=0.5)
-    asked = parser.parse_args(arguments)
-    average(asked.first, asked.second, asked.output, share=asked.share)
+    args = parser.parse_args(arguments)
+    average(args.first, args.second, args.output, share=args.share)
 
 
 if __name__ == "__main__":

@@ -62,15 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--uniform", type=float, required=True)
     add("--power", type=float, required=True)
     add("--share", type=float, default=0.5)
-    asked = parser.parse_args(arguments)
-    check_output(asked.output, [asked.photos])
+    args = parser.parse_args(arguments)
+    check_output(args.output, [args.photos])
     balance(
-        asked.checkpoint,
-        open_photos(asked.photos),
-        asked.output,
-        uniform=asked.uniform,
-        power=asked.power,
-        share=asked.share,
+        args.checkpoint,
+        open_photos(args.photos),
+        args.output,
+        uniform=args.uniform,
+        power=args.power,
+        share=args.share,
     )
 
 

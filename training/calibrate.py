@@ -94,11 +94,11 @@ def calibrate(
         watch(done)
         truth = photos[number]
         lab = rgb_to_lab(truth)
-        answer = _answer(trained, np.asarray(lab[..., 0], np.float32), size)
+        output = _predicted(trained, np.asarray(lab[..., 0], np.float32), size)
         seen = lab[_SPARSE, _SPARSE]
         cf_truth += colourfulness(truth[_SPARSE, _SPARSE]) / count
         for row, temperature in enumerate(tried):
-            ab = _enlarged(_decoded(answer, bins, temperature), lab.shape[:2])[_SPARSE, _SPARSE]
+            ab = _enlarged(_decoded(output, bins, temperature), lab.shape[:2])[_SPARSE, _SPARSE]
             for column, saturation in enumerate(saturations):
                 coloured = lab_to_rgb(np.concatenate([seen[..., :1], ab * saturation], axis=-1))
                 cf[row, column] += colourfulness(coloured) / count
@@ -129,14 +129,14 @@ def _choose(points: Sequence[CalibrationPoint], least_cf: float) -> CalibrationP
 
 
 @torch.inference_mode()
-def _answer(trained: Trained, lightness: F32, size: int) -> Tensor:
+def _predicted(trained: Trained, lightness: F32, size: int) -> Tensor:
     seen = network_input(lightness, size=size, multiple=trained.architecture.multiple)
-    answer: Tensor = trained.model(torch.from_numpy(seen)[None, None])
-    return batch_to_lab(answer)[:, 1:] if trained.architecture.rgb else answer
+    output: Tensor = trained.model(torch.from_numpy(seen)[None, None])
+    return batch_to_lab(output)[:, 1:] if trained.architecture.rgb else output
 
 
-def _decoded(answer: Tensor, bins: AbBins | None, temperature: float | None) -> Tensor:
-    return answer if bins is None or temperature is None else bins.decode(answer, temperature)
+def _decoded(output: Tensor, bins: AbBins | None, temperature: float | None) -> Tensor:
+    return output if bins is None or temperature is None else bins.decode(output, temperature)
 
 
 def _enlarged(ab: Tensor, shape: tuple[int, ...]) -> F64:

@@ -36,17 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--start-from", type=Path, help="checkpoint or exported network (*.onnx) that a new run begins with")
     add("--backbone", type=Path, help="ImageNet weights of the encoder, or of a pretrained discriminator")
     add("--minutes", type=float, help="stop with a checkpoint after so long")
-    asked = parser.parse_args(arguments)
-    _index(asked.photos)
+    args = parser.parse_args(arguments)
+    _index(args.photos)
     # Initial weights are irrelevant to a resumed run.
-    start_from = None if (asked.output / CHECKPOINT).exists() else asked.start_from
+    start_from = None if (args.output / CHECKPOINT).exists() else args.start_from
     train(
-        load_config(asked.config),
-        photos=asked.photos,
-        run=asked.output,
-        backbone=asked.backbone,
+        load_config(args.config),
+        photos=args.photos,
+        run=args.output,
+        backbone=args.backbone,
         start_from=start_from,
-        options=TrainOptions(device="cpu", minutes=asked.minutes, tensorboard=False),
+        options=TrainOptions(device="cpu", minutes=args.minutes, tensorboard=False),
     )
 
 

@@ -83,8 +83,8 @@ def load_trained(path: Path) -> Trained:
         model.load_state_dict(state["ema"])
         step, made_from = int(state["step"]), state.get("made_from")
     except (*UNREADABLE, ConfigError) as error:
-        said = str(error) if isinstance(error, ConfigError) else reason(error)
-        raise WeightsError(f"{path}: not a usable training checkpoint ({said})", advice=advice) from error
+        why = str(error) if isinstance(error, ConfigError) else reason(error)
+        raise WeightsError(f"{path}: not a usable training checkpoint ({why})", advice=advice) from error
     model.eval().requires_grad_(False)
     sha256 = hashlib.sha256(content).hexdigest()
     return Trained(path=path, sha256=sha256, config=config, step=step, model=model, made_from=made_from)
@@ -134,8 +134,8 @@ class Generator(nn.Module):
     def forward(self, lightness: Tensor) -> Tensor:
         """Return a* and b*."""
         if not isinstance(self.model, BinClassifier):
-            answer: Tensor = self.model(lightness)
-            ab = rgb_to_lab(answer)[:, 1:] if self._rgb else answer
+            output: Tensor = self.model(lightness)
+            ab = rgb_to_lab(output)[:, 1:] if self._rgb else output
             return self.compressed(self.adapted(ab * self.decoding.saturation))
         return self.decode(self.model.features(lightness))
 
@@ -169,7 +169,7 @@ class Generator(nn.Module):
 class EvidenceGenerator(Generator):
     """A `Generator` for a `Coherent`: it takes hints, and also outputs its evidence."""
 
-    def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # told more
+    def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # no_hints more
         """Return a* and b* and, at half their size, each position's own logits and its features.
 
         They are ab (N, 2, H / 4, W / 4), logits (N, Q, H / 8, W / 8) whose softmax gives the probabilities of the bins,
@@ -234,11 +234,11 @@ class CheckpointEngine:
         seen = torch.from_numpy(lightness).to(self._device)
         if self._spec.takes_hints:
             count, _, height, width = seen.shape
-            told = seen.new_zeros(count, 3, height // HINT_DIVISOR, width // HINT_DIVISOR)
-            answer = self._generator(seen, told if hints is None else torch.from_numpy(hints).to(self._device))[0]
+            no_hints = seen.new_zeros(count, 3, height // HINT_DIVISOR, width // HINT_DIVISOR)
+            output = self._generator(seen, no_hints if hints is None else torch.from_numpy(hints).to(self._device))[0]
         else:
-            answer = self._generator(seen)
-        return Prediction(np.asarray(answer.cpu().numpy(), np.float32))
+            output = self._generator(seen)
+        return Prediction(np.asarray(output.cpu().numpy(), np.float32))
 
     def close(self) -> None:
         """Release the network."""

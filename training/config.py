@@ -162,15 +162,15 @@ def load_config(path: Path) -> TrainConfig:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{path}: {said}", advice="colorize-model config lists what there is.") from error
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{path}: {why}", advice="colorize-model config lists what there is.") from error
     return read_config(values, where=str(path))
 
 
-def find_config(asked: str) -> TrainConfig:
-    """Return the config in the TOML file ``asked``, or the project's config of this name. Raises `ConfigError`."""
-    path = Path(asked)
-    return load_config(path if path.suffix == ".toml" or path.exists() else _named(asked))
+def find_config(name: str) -> TrainConfig:
+    """Return the config in the TOML file ``name``, or the project's config of this name. Raises `ConfigError`."""
+    path = Path(name)
+    return load_config(path if path.suffix == ".toml" or path.exists() else _named(name))
 
 
 def config_text(name: str) -> str:

@@ -35,10 +35,10 @@ def check_config(config: TrainConfig, *, ranks: int = 1) -> Architecture:
 
 def _misfits(config: TrainConfig, architecture: Architecture, ranks: int) -> list[str]:
     faults = {
-        "loss.classification must be above 0 for an architecture that answers with bins, 0 for others": (
+        "loss.classification must be above 0 for an architecture that predicts bins, 0 for others": (
             architecture.classifies != (config.loss.classification > 0)
         ),
-        "loss.regression must be above 0 for an architecture that answers with ab or RGB": (
+        "loss.regression must be above 0 for an architecture that predicts ab or RGB": (
             not architecture.classifies and config.loss.regression <= 0
         ),
         f"crop must be a multiple of {architecture.multiple}": any(
@@ -53,10 +53,10 @@ def _misfits(config: TrainConfig, architecture: Architecture, ranks: int) -> lis
             config.embeddings
             and (not config.frozen_encoder or config.augment or config.degraded_share > 0 or bool(config.growth))
         ),
-        "line_art_share is for an architecture that answers with RGB: lines say nothing of lightness": (
+        "line_art_share is for an architecture that predicts RGB: lines say nothing of lightness": (
             config.line_art_share > 0 and not architecture.rgb
         ),
-        "loss.rebalance_power must be 0 for an architecture that answers with RGB": (
+        "loss.rebalance_power must be 0 for an architecture that predicts RGB": (
             architecture.rgb and config.loss.rebalance_power > 0
         ),
         "loss.divergence is for an architecture with a latent": (

@@ -24,7 +24,7 @@ from PIL import Image
 
 from engines.machine import usable_cores
 from training.files import check_output, check_place, writing
-from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, pictures, stamped
+from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, photos_fingerprint, pictures
 from training.photo_verdict import MIN_SIDE, photo_verdict
 
 U8 = npt.NDArray[np.uint8]
@@ -90,12 +90,12 @@ def check_cache(cache: Path, *, sources: Sequence[Path] | None, short_side: int 
 
 
 def _check_unchanged(cache: Path, sources: Sequence[Path], made_of: Mapping[str, Any]) -> None:
-    now, then = stamped(sources), made_of["pictures"]
+    now, then = photos_fingerprint(sources), made_of["pictures"]
     if now["digest"] == made_of["digest"]:
         return
-    said = f"{now['pictures']:,} pictures, {then:,}" if now["pictures"] != then else f"{then:,} pictures, but not those"
+    text = f"{now['pictures']:,} pictures, {then:,}" if now["pictures"] != then else f"{then:,} pictures, but not those"
     raise PhotosError(
-        f"{', '.join(map(str, sources))}: {said} when {cache} was made of them",
+        f"{', '.join(map(str, sources))}: {text} when {cache} was made of them",
         advice="Choose a new run folder for the current ones, or leave out --photos to continue with the earlier ones.",
     )
 
@@ -145,9 +145,11 @@ def build_cache(
                 sources, cache, short_side=short_side, limit=limit, enough=enough, workers=workers, watch=watch
             )
         if not report.kept:
-            said = ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
+            counted = (
+                ", ".join(f"{count} {name}" for name, count in vars(report).items() if count) or "no picture at all"
+            )
             raise PhotosError(
-                f"{', '.join(map(str, sources))}: no photograph usable for training: {said.replace('_', ' ')}",
+                f"{', '.join(map(str, sources))}: no photograph usable for training: {counted.replace('_', ' ')}",
                 advice=f"Colour photographs of at least {MIN_SIDE} pixels are needed: "
                 f"{', '.join(sorted(PICTURE_SUFFIXES))}.",
             )
@@ -175,13 +177,13 @@ def _decode(
     index: list[tuple[int, int, int]] = []
     offset = 0
     partial = cache / _PARTIAL
-    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **stamped(sources)}
+    made_of = {"sources": _named(sources), "short_side": short_side, "enough": enough, **photos_fingerprint(sources)}
     with partial.open("wb") as out, ThreadPoolExecutor(workers or usable_cores()) as pool:
         names = [(source, name) for source in sources for name, _, _ in pictures(source)][:limit]
         files = contents(names)
         while chunk := list(islice(files, _CHUNK if enough is None else min(_CHUNK, enough - counts["kept"]))):
-            for said, picture in pool.map(_prepare, chunk, repeat(short_side)):
-                counts[said] += 1
+            for verdict, picture in pool.map(_prepare, chunk, repeat(short_side)):
+                counts[verdict] += 1
                 if picture is not None:
                     index.append((offset, picture.shape[0], picture.shape[1]))
                     offset += out.write(picture.tobytes())
@@ -210,8 +212,8 @@ def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:
     scale = min(1.0, short_side / min(height, width))
     rgb = cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(rgb, np.uint8)
-    said = photo_verdict(picture)
-    return said, picture if said == "kept" else None
+    verdict = photo_verdict(picture)
+    return verdict, picture if verdict == "kept" else None
 
 
 class Photos(Protocol):

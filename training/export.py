@@ -256,8 +256,8 @@ def check_parity(
     gives_evidence = isinstance(generator, EvidenceGenerator)
     probes = [_inputs(probe, gives_evidence) for probe in _probes(photos, model.graph.size.multiple)]
     with torch.inference_mode():
-        answers = [generator(*(torch.from_numpy(tensor) for tensor in probe.values())) for probe in probes]
-    expected = [(answer[0] if gives_evidence else answer).numpy() for answer in answers]
+        outputs = [generator(*(torch.from_numpy(tensor) for tensor in probe.values())) for probe in probes]
+    expected = [(one[0] if gives_evidence else one).numpy() for one in outputs]
     found = []
     for runtime in runtimes:
         engine = RUNTIMES[runtime](model)
@@ -288,11 +288,11 @@ def _inputs(lightness: F32, takes_hints: bool) -> dict[str, F32]:
 
 def _compare(engine: Engine, probes: list[dict[str, F32]], expected: list[F32], runtime: str) -> Parity:
     differences = []
-    for probe, answer in zip(probes, expected, strict=True):
+    for probe, wanted in zip(probes, expected, strict=True):
         found = engine.infer(probe)[OUTPUT]
-        if found.shape != answer.shape:
-            raise EngineError(f"{runtime}: the answer has shape {found.shape}, not {answer.shape}")
-        differences.append(np.abs(found - answer).ravel())
+        if found.shape != wanted.shape:
+            raise EngineError(f"{runtime}: the output has shape {found.shape}, not {wanted.shape}")
+        differences.append(np.abs(found - wanted).ravel())
     everything = np.concatenate(differences)
     return Parity(runtime=runtime, mean=float(everything.mean()), greatest=float(everything.max()))
 

@@ -20,8 +20,8 @@ UNREADABLE = (
 
 def reason(error: BaseException) -> str:
     """Return the class of one of `UNREADABLE` and the first sentence of its message, if any."""
-    said = str(error).partition("\n")[0].partition(". ")[0].rstrip(".: ")
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    text = str(error).partition("\n")[0].partition(". ")[0].rstrip(".: ")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class WriteError(AutochromeError):

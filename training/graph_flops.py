@@ -32,15 +32,15 @@ def graph_flops(content: bytes, inputs: Mapping[str, Sequence[int | None]]) -> i
 
 def _flops(node: onnx.NodeProto, shapes: Mapping[str, Sequence[int]]) -> int:
     attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-    given, weight, answer = (shapes.get(name, ()) for name in (*node.input[:2], node.output[0]))
-    if not all((*given, *weight, *answer)) or not (given and weight and answer):
+    given, weight, output = (shapes.get(name, ()) for name in (*node.input[:2], node.output[0]))
+    if not all((*given, *weight, *output)) or not (given and weight and output):
         raise ValueError(f"{node.op_type} {node.output[0]}: its shapes are not known")
     if node.op_type == "Conv":
-        each = math.prod(answer) * math.prod(weight[1:])
+        each = math.prod(output) * math.prod(weight[1:])
     elif node.op_type == "ConvTranspose":
         each = math.prod(given) * math.prod(weight[1:])
     elif node.op_type == "Gemm":
-        each = math.prod(answer) * given[0 if attributes.get("transA") else 1]
+        each = math.prod(output) * given[0 if attributes.get("transA") else 1]
     else:
-        each = math.prod(answer) * given[-1]
+        each = math.prod(output) * given[-1]
     return 2 * each

@@ -67,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--size", type=int, default=256)
     add("--temperature", type=float, default=0.4, help="of a checkpoint")
     add("--saturation", type=float, default=1.0, help="of a checkpoint")
-    asked = parser.parse_args(arguments)
-    network, _ = open_model(asked.model, engine="auto", temperature=asked.temperature, saturation=asked.saturation)
+    args = parser.parse_args(arguments)
+    network, _ = open_model(args.model, engine="auto", temperature=args.temperature, saturation=args.saturation)
     try:
-        scores = hint_scores(network, find_set(asked.set), size=asked.size, points=asked.points)
+        scores = hint_scores(network, find_set(args.set), size=args.size, points=args.points)
     finally:
         network.close()
     sys.stdout.write(f"points {' / '.join(map(str, scores))}: {' / '.join(f'{one:.2f}' for one in scores.values())}\n")

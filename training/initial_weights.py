@@ -102,9 +102,9 @@ def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> set[str]:
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except (RuntimeError, AttributeError) as error:
-        said = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
+        mismatches = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
         raise WeightsError(
-            f"{path}: weights of another network: {(said or [str(error)])[0]}", advice=_SAME_NETWORK
+            f"{path}: weights of another network: {(mismatches or [str(error)])[0]}", advice=_SAME_NETWORK
         ) from error
     if unexpected:
         raise WeightsError(f"{path}: weights of another network: {', '.join(unexpected[:5])}", advice=_SAME_NETWORK)

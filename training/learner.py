@@ -116,17 +116,17 @@ class Learner:
         """Return the terms of the loss except the adversarial one, and the network's ab (N, 2, s, s)."""
         seen = lightness if self._embeddings is None else self._embeddings(numbers, lightness)
         with self.machine.autocast():
-            answer = self._forward(seen) if hints is None else self._forward(seen, hints)
+            output = self._forward(seen) if hints is None else self._forward(seen, hints)
         terms = {}
         if self.config.loss.divergence:
-            answer, divergence = answer
+            output, divergence = output
             terms["divergence"] = self.config.loss.divergence * divergence
         elif self.config.loss.evidence:
-            answer, evidence = answer
+            output, evidence = output
             alone = self.loss.entropy(evidence.float(), F.avg_pool2d(truth, truth.shape[-1] // evidence.shape[-1]))
             terms["evidence"] = self.config.loss.evidence * alone
         picture = F.avg_pool2d(crops / 255, self.stride) if self._rgb else None
-        coloured, found = self.loss(answer.float(), truth, picture)
+        coloured, found = self.loss(output.float(), truth, picture)
         return terms | coloured, found
 
     def _step(self, step: int, terms: dict[str, Tensor]) -> None:

@@ -97,7 +97,7 @@ class ColourLoss:
         self._config, self._bins, self._weights, self._classifies = config, bins, weights, classifies
 
     def __call__(
-        self, answer: Tensor, truth: Tensor, picture: Tensor | None = None
+        self, output: Tensor, truth: Tensor, picture: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return the terms by name, whose sum is the loss, and the ab of the output.
 
@@ -109,15 +109,15 @@ class ColourLoss:
         """
         config = self._config
         if picture is not None:
-            found = rgb_to_lab(answer)[:, 1:]
+            found = rgb_to_lab(output)[:, 1:]
         else:
-            found = self._bins.decode(answer, config.annealing) if self._classifies else answer
+            found = self._bins.decode(output, config.annealing) if self._classifies else output
         terms = {}
         if self._classifies:
-            terms["classification"] = config.classification * self.entropy(answer, truth)
+            terms["classification"] = config.classification * self.entropy(output, truth)
         if config.regression and picture is not None:
             assert config.distance is not None
-            error = distances(answer, picture, config.distance, unit=1.0)
+            error = distances(output, picture, config.distance, unit=1.0)
             terms["regression"] = config.regression * error.mean()
         elif config.regression:
             assert config.distance is not None

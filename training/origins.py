@@ -58,7 +58,7 @@ def photos_of(checkpoint: Path, made_from: dict[str, Any] | None) -> Path | None
 def _left_out(folder: Path | None) -> dict[str, int] | None:
     if folder is None or not (folder / REPORT).exists():
         return None
-    return {said: count for said, count in read_report(folder).items() if said != "kept" and count}
+    return {verdict: count for verdict, count in read_report(folder).items() if verdict != "kept" and count}
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -23,10 +23,10 @@ class PhotosError(AutochromeError):
     exit_code = 4
 
 
-def stamped(sources: Sequence[Path]) -> dict[str, Any]:
+def photos_fingerprint(sources: Sequence[Path]) -> dict[str, Any]:
     """Return the number of ``pictures``, and a ``digest`` of their `pictures` entries."""
-    told = [one for source in sorted(sources, key=Path.resolve) for one in pictures(source)]
-    return {"pictures": len(told), "digest": hashlib.sha256(json.dumps(told).encode()).hexdigest()}
+    listed = [one for source in sorted(sources, key=Path.resolve) for one in pictures(source)]
+    return {"pictures": len(listed), "digest": hashlib.sha256(json.dumps(listed).encode()).hexdigest()}
 
 
 def contents(names: list[tuple[Path, str]]) -> Iterator[bytes | None]:

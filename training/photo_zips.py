@@ -44,9 +44,9 @@ def index_zips(folder: Path) -> dict[str, int]:
         content: U8 = np.memmap(path, np.uint8, mode="r")
         with ThreadPoolExecutor(usable_cores()) as pool:
             judged = pool.map(_judge, (content[first : first + length] for _, first, length in places))
-            for (name, first, length), (said, height, width) in zip(places, judged, strict=True):
-                counts[said] = counts.get(said, 0) + 1
-                if said == "kept":
+            for (name, first, length), (verdict, height, width) in zip(places, judged, strict=True):
+                counts[verdict] = counts.get(verdict, 0) + 1
+                if verdict == "kept":
                     digest = hashlib.sha256(name.encode()).digest()
                     found.append((digest, number, first, length, height, width))
     found.sort()

@@ -54,10 +54,10 @@ def activation_ranges(content: bytes, photos: Photos, *, bins: int, count: int =
     compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for feeds in _feeds(photos, count):
-        answer = compiled(feeds)
+        output = compiled(feeds)
         leave_signal_stack()
         for name, tensor in inputs.items():
-            found[name].append((float(answer[tensor].min()), float(answer[tensor].max())))
+            found[name].append((float(output[tensor].min()), float(output[tensor].max())))
     return {name: _usual(spans) for name, spans in found.items()}
 
 
@@ -85,10 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.ranges", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("weights", type=Path)
     parser.add_argument("--photos", type=Path, required=True, help="photo cache, or folder of zip files with an index")
-    asked = parser.parse_args(arguments)
-    weights = read_weights(asked.weights)
+    args = parser.parse_args(arguments)
+    weights = read_weights(args.weights)
     bins = len(autochrome2.centres_of(weights))
-    ranges = activation_ranges(weights.read(), open_photos(asked.photos), bins=bins)
+    ranges = activation_ranges(weights.read(), open_photos(args.photos), bins=bins)
     write_card(weights.path, {**weights.card, ACTIVATIONS: ranges})
 
 

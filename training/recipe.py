@@ -68,27 +68,27 @@ class Workplace:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the stages named on the command line, or all that are due."""
-    asked = _parser().parse_args(arguments)
-    config = load_config(asked.config)
-    place = Workplace(run=asked.run, config=config, cache=asked.cache or asked.run / "photos")
-    check_output(place.run, [*asked.photos, *asked.sets])
+    args = _parser().parse_args(arguments)
+    config = load_config(args.config)
+    place = Workplace(run=args.run, config=config, cache=args.cache or args.run / "photos")
+    check_output(place.run, [*args.photos, *args.sets])
     for path in place.written:
-        check_output(path, [one for one in (*asked.photos, asked.backbone, asked.start_from, asked.lpips) if one])
-    if asked.stage in (None, "train", "finish"):
-        _train(place, asked)
-    everything = asked.stage is None and _finished(place)
-    if asked.stage in ("pack", "export") or everything:
+        check_output(path, [one for one in (*args.photos, args.backbone, args.start_from, args.lpips) if one])
+    if args.stage in (None, "train", "finish"):
+        _train(place, args)
+    everything = args.stage is None and _finished(place)
+    if args.stage in ("pack", "export") or everything:
         keep_weights(place.checkpoint, place.weights)
     # First what cost the most: whatever fails later, the weights can be saved.
-    if asked.stage == "pack" or everything:
+    if args.stage == "pack" or everything:
         _pack(place, place.weights)
-        if asked.whole:
+        if args.whole:
             _pack(place, place.checkpoint)
-    if asked.stage == "export" or everything:
-        _export(place, asked)
+    if args.stage == "export" or everything:
+        _export(place, args)
         _pack(place, place.exported)
-    if asked.stage == "evaluate" or (everything and asked.sets):
-        _evaluate(place, asked)
+    if args.stage == "evaluate" or (everything and args.sets):
+        _evaluate(place, args)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,38 +127,38 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _train(place: Workplace, asked: argparse.Namespace) -> None:
+def _train(place: Workplace, args: argparse.Namespace) -> None:
     began = time.monotonic()
     if not is_cache(place.cache):
-        if not asked.photos:
+        if not args.photos:
             raise ConfigError(f"{place.cache}: no decoded photographs there", advice="Give --photos.")
         report = build_cache(
-            asked.photos,
+            args.photos,
             place.cache,
-            short_side=asked.short_side,
-            limit=asked.limit,
+            short_side=args.short_side,
+            limit=args.limit,
             accept=lambda report: check_photo_count(place.config, report.kept),
         )
         _say(f"decoded in {time.monotonic() - began:.0f} s: {report}")
     else:
-        check_cache(place.cache, sources=asked.photos or None, short_side=None, enough=None)
-    if asked.stage is None and place.checkpoint.exists() and _finished(place):
+        check_cache(place.cache, sources=args.photos or None, short_side=None, enough=None)
+    if args.stage is None and place.checkpoint.exists() and _finished(place):
         return
     options = TrainOptions(
-        device=asked.device,
-        minutes=asked.minutes - (time.monotonic() - began) / 60,
-        total_minutes=asked.total_minutes,
-        finish_minutes=_FINISHING_SHARE * asked.minutes if asked.stage == "finish" else None,
-        pace_seconds=asked.pace_seconds,
-        compile=asked.compile,
-        tensorboard=not asked.no_tensorboard,
+        device=args.device,
+        minutes=args.minutes - (time.monotonic() - began) / 60,
+        total_minutes=args.total_minutes,
+        finish_minutes=_FINISHING_SHARE * args.minutes if args.stage == "finish" else None,
+        pace_seconds=args.pace_seconds,
+        compile=args.compile,
+        tensorboard=not args.no_tensorboard,
     )
     train(
         place.config,
         photos=place.cache,
         run=place.run,
-        backbone=asked.backbone,
-        start_from=asked.start_from,
+        backbone=args.backbone,
+        start_from=args.start_from,
         options=options,
     )
     step, steps, seconds = _progress(place)
@@ -177,33 +177,33 @@ def _finished(place: Workplace) -> bool:
     return steps is not None and step >= steps
 
 
-def _export(place: Workplace, asked: argparse.Namespace) -> None:
+def _export(place: Workplace, args: argparse.Namespace) -> None:
     began = time.monotonic()
     done = export_command(
         place.weights,
         place.exported,
-        licence=asked.licence,
-        temperature=asked.temperature,
-        saturation=asked.saturation,
+        licence=args.licence,
+        temperature=args.temperature,
+        saturation=args.saturation,
         photos=place.cache,
-        calibration_photos=asked.calibration_photos,
-        calibration_size=asked.size,
-        cf_share=asked.cf_share,
-        runtimes=asked.runtimes,
+        calibration_photos=args.calibration_photos,
+        calibration_size=args.size,
+        cf_share=args.cf_share,
+        runtimes=args.runtimes,
     )
     if done.calibration is not None:
         (place.run / "calibration.md").write_text(done.calibration.as_markdown(), encoding="utf-8")
-    said = ", ".join(f"{one.runtime} {one.mean:.4f}" for one in done.parity)
+    differences = ", ".join(f"{one.runtime} {one.mean:.4f}" for one in done.parity)
     setting = f"T {done.card['temperature']}, saturation {done.card['saturation']}"
-    _say(f"exported in {time.monotonic() - began:.0f} s: {setting}; mean difference of ab: {said}")
+    _say(f"exported in {time.monotonic() - began:.0f} s: {setting}; mean difference of ab: {differences}")
 
 
-def _evaluate(place: Workplace, asked: argparse.Namespace) -> None:
+def _evaluate(place: Workplace, args: argparse.Namespace) -> None:
     began = time.monotonic()
-    settings = ModelSettings(size=asked.size)
+    settings = ModelSettings(size=args.size)
     sheet = SheetPlan(output=place.run / "evaluation.png")
     found = compare_command(
-        [str(place.exported)], asked.sets, settings=settings, rivals=True, lpips_weights=asked.lpips, sheet=sheet
+        [str(place.exported)], args.sets, settings=settings, rivals=True, lpips_weights=args.lpips, sheet=sheet
     )
     report = place.run / "evaluation.json"
     report.write_text(found.report.as_json(), encoding="utf-8")

@@ -116,7 +116,7 @@ class LossMeter:
         """Start at step ``first``; call ``watch`` at most once in ``every`` seconds."""
         self._from, self._watch, self._every = first, watch, every
         self._computes, self._lacking = computes, lacking
-        self._began = self._told = time.monotonic()
+        self._began = self._reported = time.monotonic()
         self._all_crops, self._warm = 0, False
         self._sheet: Path | None = None
         self._loss: Mapping[str, Tensor] = {}
@@ -157,9 +157,9 @@ class LossMeter:
         if not self._warm:
             # The first step takes far longer: memory is allocated, and kernels are selected.
             self._warm, self._began, self._from = True, moment, done
-        if not now and moment - self._told < self._every:
+        if not now and moment - self._reported < self._every:
             return
-        self._told = moment
+        self._reported = moment
         spent = max(moment - self._began, 1e-9)
         pace = (done - self._from) / spent
         left = (steps - done) / pace if steps is not None and pace else None

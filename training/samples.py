@@ -65,15 +65,15 @@ class HeldOut:
             lab = batch_to_lab(rgb)
             seen = line_art(lab[:, :1]) if self._drawn else lab[:, :1]
             with self._machine.autocast():
-                answer = model(seen).float()
-            terms, ab = loss(answer, F.avg_pool2d(lab[:, 1:], self._stride), rgb if self._rgb else None)
+                output = model(seen).float()
+            terms, ab = loss(output, F.avg_pool2d(lab[:, 1:], self._stride), rgb if self._rgb else None)
             losses.append(math.fsum(float(term) for term in terms.values()) * len(truths))
             if self._bins is not None:
-                ab = self._bins.decode(answer, TEMPERATURE)
+                ab = self._bins.decode(output, TEMPERATURE)
             ab = F.interpolate(ab, size=lab.shape[2:], mode="bilinear", align_corners=False)
             greys += [grey(one) for one in seen[: _DRAWN - len(greys), 0].cpu().numpy()]
             if self._drawn:
-                coloured += list(np.asarray((255 * answer).round().permute(0, 2, 3, 1).cpu().numpy(), np.uint8))
+                coloured += list(np.asarray((255 * output).round().permute(0, 2, 3, 1).cpu().numpy(), np.uint8))
             else:
                 predicted = torch.cat([lab[:, :1], ab], dim=1).permute(0, 2, 3, 1).cpu().numpy()
                 coloured += [lab_to_rgb(one) for one in predicted]

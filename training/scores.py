@@ -100,8 +100,8 @@ class EvaluationReport:
 
     def as_markdown(self) -> str:
         """Return models, scores and faults as Markdown tables, followed by the notes."""
-        said = f"Networks see {self.network_size} px; their colours are enlarged {self.chroma_upsampling}."
-        parts = [_markdown(_MODEL_HEADINGS, map(_model_cells, self.models)), said]
+        sizes = f"Networks see {self.network_size} px; their colours are enlarged {self.chroma_upsampling}."
+        parts = [_markdown(_MODEL_HEADINGS, map(_model_cells, self.models)), sizes]
         if self.scores:
             parts.append(_markdown(_HEADINGS, map(_cells, self.scores)))
             parts.append(_markdown(_FAULT_HEADINGS, map(_fault_cells, self.scores)))
@@ -110,10 +110,10 @@ class EvaluationReport:
     def for_terminal(self) -> tuple[RenderableType, ...]:
         """Return the models, the main columns, and the notes, for a terminal of 80 characters."""
         machines = ", ".join(sorted({one.cost.machine for one in self.models}))
-        said = Text(f"Networks see {self.network_size} px; ms at 256 x 256 on {machines}")
+        sizes = Text(f"Networks see {self.network_size} px; ms at 256 x 256 on {machines}")
         models = _table(_MODEL_HEADINGS[:-2], (list(_model_cells(one))[:-2] for one in self.models))
         scores = [_table(_DECIDING, ([*_picked(one)] for one in self.scores))] if self.scores else []
-        return said, models, *scores, *map(Text, self.notes)
+        return sizes, models, *scores, *map(Text, self.notes)
 
 
 def read_report(path: Path) -> EvaluationReport:

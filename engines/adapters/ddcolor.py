@@ -32,14 +32,14 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
     ports = found.one_to_one(3, 2)
     if ports is None:
         return None
-    picture, answer = ports
+    picture, output = ports
     size = foreign_graph_size(picture, weights, multiple=_MULTIPLE, film=_FILM, photo=_PHOTO, square=True)
     return DDColor(
         contract=CONTRACT,
         network="DDColor",
         graph=GraphSpec(
             inputs=(TensorSpec(name=picture.name, channels=3, low=0, high=1, half=picture.is_half),),
-            outputs=(TensorSpec(name=answer.name, channels=2),),
+            outputs=(TensorSpec(name=output.name, channels=2),),
             size=size,
             max_batch=batch_of(picture),
         ),

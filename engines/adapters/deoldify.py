@@ -41,14 +41,14 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
     ports = found.one_to_one(3, 3)
     if ports is None:
         return None
-    picture, answer = ports
+    picture, output = ports
     size = foreign_graph_size(picture, weights, multiple=_MULTIPLE, film=_FILM, photo=_PHOTO, square=True)
     return DeOldify(
         contract=CONTRACT,
         network="DeOldify",
         graph=GraphSpec(
             inputs=(TensorSpec(name=picture.name, channels=3, low=0, high=255, half=picture.is_half),),
-            outputs=(TensorSpec(name=answer.name, channels=3),),
+            outputs=(TensorSpec(name=output.name, channels=3),),
             size=size,
             max_batch=batch_of(picture),
         ),

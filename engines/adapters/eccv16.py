@@ -39,7 +39,7 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
     ports = found.one_to_one(1, 2)
     if ports is None:
         return None
-    picture, answer = ports
+    picture, output = ports
     size = foreign_graph_size(picture, weights, multiple=MULTIPLE, film=FILM, photo=PHOTO, square=False)
     centre = centre_of(weights, picture.name)
     return Eccv16(
@@ -48,7 +48,7 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
         centre=centre,
         graph=GraphSpec(
             inputs=(lightness_tensor(picture.name, centre, half=picture.is_half),),
-            outputs=(TensorSpec(name=answer.name, channels=2),),
+            outputs=(TensorSpec(name=output.name, channels=2),),
             size=size,
             max_batch=batch_of(picture),
         ),

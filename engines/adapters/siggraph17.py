@@ -45,8 +45,8 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
     """Return the adapter for a graph with inputs of one, two and one channels and an output of two, among others."""
     if [len(one.shape) == 4 and one.shape[1] for one in found.inputs] != [1, 2, 1]:
         return None
-    answers = [one for one in found.outputs if one.is_picture(2)]
-    if len(answers) != 1 or not all(one.is_picture(1, 2) for one in found.inputs):
+    outputs = [one for one in found.outputs if one.is_picture(2)]
+    if len(outputs) != 1 or not all(one.is_picture(1, 2) for one in found.inputs):
         return None
     first, second, third = found.inputs
     size = foreign_graph_size(first, weights, multiple=MULTIPLE, film=FILM, photo=PHOTO, square=False)
@@ -62,7 +62,7 @@ def recognise(found: Signature, weights: Weights) -> Adapter | None:
                 TensorSpec(name=second.name, channels=2, low=-130, high=130, half=second.is_half),
                 TensorSpec(name=third.name, channels=1, low=0, high=1, half=third.is_half),
             ),
-            outputs=(TensorSpec(name=answers[0].name, channels=2),),
+            outputs=(TensorSpec(name=outputs[0].name, channels=2),),
             size=size,
             max_batch=batch_of(first),
         ),

@@ -251,9 +251,11 @@ def _ledgers(output: Path) -> Iterator[tuple[LedgerReader, Shard | None]]:
 
 
 def _archive(source: Path, output: Path, run: RunRecord, shard: Shard | None) -> Archive:
-    asked: Any = run.options
-    run_options = replace(from_json(RunOptions, asked["run_options"]), shard=shard)
-    return Archive(source=source, output=output, options=from_json(Options, asked["options"]), run_options=run_options)
+    settings: Any = run.options
+    run_options = replace(from_json(RunOptions, settings["run_options"]), shard=shard)
+    return Archive(
+        source=source, output=output, options=from_json(Options, settings["options"]), run_options=run_options
+    )
 
 
 def _source(output: Path, run: RunRecord) -> Path:

@@ -40,11 +40,11 @@ SOME_FAILED = 3
 class Step:
     """Something to write at the end of a run, given how it ended.
 
-    If ``says``, its content mentions how the run ended, so it is written again when a later step fails.
+    If ``mentions_end``, its content mentions how the run ended, so it is written again when a later step fails.
     """
 
     write: Write
-    says: bool = True
+    mentions_end: bool = True
 
 
 def write_in_order(steps: Sequence[Step], end: RunEnd) -> None:
@@ -66,7 +66,7 @@ def write_in_order(steps: Sequence[Step], end: RunEnd) -> None:
                     with suppress(AutochromeError):
                         earlier(end)
         else:
-            if step.says:
+            if step.mentions_end:
                 written.append(step.write)
     if problem is not None:
         raise problem
@@ -146,8 +146,8 @@ class _Joint:
         broken = self._items[State.FAILED] + self._items[State.QUARANTINED]
         is_good = is_whole and not broken and not self._again
         steps = [
-            Step(self._write_report, says=False),
-            Step(self._write_bag, says=False),
+            Step(self._write_report, mentions_end=False),
+            Step(self._write_bag, mentions_end=False),
             Step(self._write_log),
             Step(self._write_metrics),
         ]

@@ -77,7 +77,7 @@ class Counts:
         before = f", but {known:,} were there in earlier runs" if known else ""
         most = ", ".join(suffix or "without suffix" for suffix, _count in self.suffixes.most_common(_MOST_NAMED))
         instead = f" (there are others: {most})" if most else ""
-        left_out = f"; {self.hidden_said()}" if self.hidden_count else ""
+        left_out = f"; {self.hidden_text()}" if self.hidden_count else ""
         if self.links:
             left_out += f"; links to folders and results of earlier runs, left out: {_listed(self.links)}"
         raise InputError(
@@ -86,7 +86,7 @@ class Counts:
             "to do here.",
         )
 
-    def hidden_said(self) -> str:
+    def hidden_text(self) -> str:
         """Describe the hidden files and folders that were left out, naming the first of them."""
         return f"{self.hidden_count:,} hidden, files and folders, left out: {_listed(self.hidden, self.hidden_count)}"
 

@@ -134,11 +134,11 @@ def check_shards(output: Path, shard: Shard | None) -> None:
     The number of shards decides which one a source belongs to: with another number, results would be made twice, and
     those of changed sources would not be updated.
     """
-    known, asked = shard_count(output), shard.count if shard else 1
-    if known is None or known == asked:
+    known, wanted = shard_count(output), shard.count if shard else 1
+    if known is None or known == wanted:
         return
     before = "without --shard" if known == 1 else f"in {known:,} shards (--shard I/{known})"
-    now = "without --shard" if shard is None else f"in {asked:,}"
+    now = "without --shard" if shard is None else f"in {wanted:,}"
     raise UsageError(
         f"{output}: was begun {before}, and cannot be continued {now}",
         advice="Continue it as it was begun, or name a new folder with --output.",

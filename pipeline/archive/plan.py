@@ -166,7 +166,7 @@ class _Planner:
         # One lookup instead of one for each of very many items.
         self._is_corrected = self._corrections.folder.is_dir()
         self._references = ReferenceFiles(self._options.reference)
-        self._asked: tuple[str | None, bool] = (None, False)  # the last folder, and whether it has references
+        self._last_folder: tuple[str | None, bool] = (None, False)  # the last folder, and whether it has references
 
     def source_of(self, name: str) -> str:
         return below(self._below_source, name)
@@ -212,12 +212,12 @@ class _Planner:
         """Return its recipe, including correction and references; if these are invalid, the run's and the error."""
         usual = self._recipes[entry.kind]
         try:
-            lends = entry.kind is Kind.PHOTO and self._may_lend(entry.name.rpartition("/")[0])
-            if not lends and not self._is_corrected and entry.kind is not Kind.FILM:
+            may_have_references = entry.kind is Kind.PHOTO and self._may_have_references(entry.name.rpartition("/")[0])
+            if not may_have_references and not self._is_corrected and entry.kind is not Kind.FILM:
                 return usual, None
             item, source = PurePosixPath(entry.name), self._source / entry.path
             correction = self._corrections.read(item).correction if self._is_corrected else NO_CORRECTION
-            references = () if correction.references or not lends else self._references.of(source, item)
+            references = () if correction.references or not may_have_references else self._references.of(source, item)
             if entry.kind is Kind.FILM:
                 chosen = correction.reference_files(self._corrections.path_of(item))
                 references = film_references(source, self._references, item=item, chosen=chosen).paths
@@ -225,10 +225,10 @@ class _Planner:
         except InputError as error:
             return usual, error
 
-    def _may_lend(self, folder: str) -> bool:
-        if folder != self._asked[0]:
-            self._asked = folder, self._references.may_lend(self._source / folder)
-        return self._asked[1]
+    def _may_have_references(self, folder: str) -> bool:
+        if folder != self._last_folder[0]:
+            self._last_folder = folder, self._references.may_have_any(self._source / folder)
+        return self._last_folder[1]
 
     def _needs_work(self, record: Known | None) -> bool:
         return record is not None and record.state in (State.WAITING, State.RUNNING)

@@ -213,15 +213,15 @@ def report_plan(context: RunContext, counts: Counts, *, gone: int) -> None:
     for path in counts.links:
         reporter.say(f"{context.source / path}: left out, a link, a reference or the result of an earlier run")
     if counts.hidden_count:
-        reporter.say(counts.hidden_said())
+        reporter.say(counts.hidden_text())
     if counts.ignored:
         kinds = ", ".join(
             f"{number:,} {suffix or 'without suffix'}" for suffix, number in counts.suffixes.most_common()
         )
         reporter.say(f"{count(counts.ignored, 'file')} left out, neither photograph nor film: {kinds}")
     if counts.unknown:
-        told = count(counts.unknown, "source")
-        reporter.say(f"{told} skipped: under the names of their results are files that are not known to be ours")
+        number = count(counts.unknown, "source")
+        reporter.say(f"{number} skipped: under the names of their results are files that are not known to be ours")
     if counts.quarantined:
         reporter.say(f"{count(counts.quarantined, 'source')} skipped, which failed in too many runs")
     if counts.refused:

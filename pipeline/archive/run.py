@@ -128,8 +128,12 @@ def colorize_archive(
             RunLog(run_options.log, originals=archive.originals) as log,
             guarded(progress or Silent(), stop) as events,
         ):
-            said = {"source": str(source.absolute()), "options": to_json(options), "run_options": to_json(run_options)}
-            run = ledger.begin_run(version=program_version(), options=said)
+            settings = {
+                "source": str(source.absolute()),
+                "options": to_json(options),
+                "run_options": to_json(run_options),
+            }
+            run = ledger.begin_run(version=program_version(), options=settings)
             begun()
             context = RunContext(
                 source=source,
@@ -244,7 +248,7 @@ class _Run:
         self._processing.release_unfinished()
         steps = [
             Step(self._end_ledger),
-            Step(self._write_report, says=False),
+            Step(self._write_report, mentions_end=False),
             Step(self._end_log),
             Step(self._write_metrics),
         ]

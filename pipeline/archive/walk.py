@@ -137,7 +137,7 @@ def walk(
             kind, reason = None, ""
             if item.name.startswith(".") or item.name.lower() == "lost+found":
                 kind = Kind.HIDDEN
-            elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings.names - {item.name} or _lends(
+            elif item.name.removesuffix(f"-{RESULT_MARK}") in siblings.names - {item.name} or _holds_references(
                 item.name, siblings.names
             ):
                 kind = Kind.RESULT
@@ -171,7 +171,7 @@ class _Siblings:
         return {stem for stem, suffix in map(_split, self.names) if _KINDS.get(suffix) in (Kind.PHOTO, Kind.FILM)}
 
 
-def _lends(folder: str, siblings: set[str]) -> bool:
+def _holds_references(folder: str, siblings: set[str]) -> bool:
     """Return whether ``folder`` holds the references of a film among ``siblings``."""
     stem = folder.removesuffix(REFERENCES)
     films = (_split(name) for name in siblings if stem != folder)

@@ -14,7 +14,7 @@ from pipeline.color.spaces import F32, lightness
 
 def predict(pictures: Sequence[ModelInput], network: Network, hints: Sequence[F32] | None = None) -> list[F32]:
     """Return the network's ab (2, h / stride, w / stride) for each of ``pictures``; see `examine`."""
-    return [answer.ab[0] for answer in examine(pictures, network, hints)]
+    return [one.ab[0] for one in examine(pictures, network, hints)]
 
 
 def examine(pictures: Sequence[ModelInput], network: Network, hints: Sequence[F32] | None = None) -> list[Prediction]:

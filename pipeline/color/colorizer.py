@@ -14,7 +14,7 @@ from engines.network import Network, Prediction
 from engines.networks import introduction, open_network
 from engines.registry import EngineChoice
 from pipeline.color.batching import examine, predict
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput, Turn, model_input
 from pipeline.color.spaces import F32, Codes, ColorSpec
 from pipeline.color.statements import Statement
@@ -116,8 +116,8 @@ def open_colorizer(options: Options | None = None, *, progress: Progress | None 
     try:
         colorizer = Colorizer(network, choice)
         progress.say(f"engine: {choice.reason}; weights: {network.spec.model}")
-        if said := introduction(network):
-            progress.say(said)
+        if text := introduction(network):
+            progress.say(text)
         for note in colorizer.notes():
             progress.note(choice.engine, note)
         yield colorizer

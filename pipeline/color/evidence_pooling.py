@@ -119,7 +119,7 @@ class EvidencePool:
         assert first.features is not None
         self._colours, self._features = first.logits.shape[1], first.features.shape[1]
         # What all evidence of a network shares; its arrays are not kept.
-        self._told = replace(first, logits=first.logits[..., :0], features=None)
+        self._evidence = replace(first, logits=first.logits[..., :0], features=None)
         self.prototypes = Prototypes.none(self._features + 3, self._colours)
         self.statements: list[Statement] = []
         self._saturation = np.float32(saturation)
@@ -149,7 +149,7 @@ class EvidencePool:
         self.prototypes = Prototypes.none(self._features + 3, self._colours)
 
     def add(self, prediction: Prediction, luma: F32, *, is_blend: bool) -> Key:
-        """Add the network's answer for the current frame; ``luma`` (h, w) is its model input."""
+        """Add the prediction for the current frame; ``luma`` (h, w) is its model input."""
         assert prediction.evidence is not None
         own = Gathered.of(prediction)
         fine = _detail(prediction.ab[0], own.weight.shape)
@@ -195,7 +195,7 @@ class EvidencePool:
         coarse = self._chosen(evidence).reshape(*key.own.weight.shape[:2], 2)
         if self.gain is None:
             self.gain = self._gain(coarse, gathered)
-        coarse = compressed(coarse * np.float32(self.gain), self._told.knee)
+        coarse = compressed(coarse * np.float32(self.gain), self._evidence.knee)
         ab = (_resized(coarse, fine.shape) + fine) * self._saturation
         if self.statements:
             stated, share = (part.reshape(*coarse.shape[:2], -1) for part in stated_at(self.statements, places))
@@ -204,9 +204,9 @@ class EvidencePool:
 
     def _chosen(self, logits: F32) -> F32:
         """Return the colours (n, 2) for log-probabilities (n, Q), as a network does, but for a factor and the knee."""
-        told = self._told
-        assert told.temperature is not None
-        return annealed_mean(logits, told.centres, temperature=told.temperature) * np.float32(told.saturation)
+        centres, temperature = self._evidence.centres, self._evidence.temperature
+        assert temperature is not None
+        return annealed_mean(logits, centres, temperature=temperature) * np.float32(self._evidence.saturation)
 
     def _gain(self, pooled: F32, gathered: Gathered) -> float:
         """Return the factor that gives ``pooled``, of the shot's first frame, the chroma of the mean ab.
@@ -216,8 +216,8 @@ class EvidencePool:
         channels = self._colours + self._features
         given = np.square(gathered.mean(channels + 2)[..., channels:]).mean()
         gain = 1.0
-        for _ in range(1 if self._told.knee is None else _ROUNDS):
-            kept = np.square(compressed(pooled * np.float32(gain), self._told.knee)).mean()
+        for _ in range(1 if self._evidence.knee is None else _ROUNDS):
+            kept = np.square(compressed(pooled * np.float32(gain), self._evidence.knee)).mean()
             if not (given > 0 and kept > 0):
                 return 1.0
             gain = float(np.clip(gain * np.sqrt(given / kept), *_GAINS))
@@ -226,8 +226,8 @@ class EvidencePool:
 
 def can_pool(prediction: Prediction) -> bool:
     """Tell whether a network gives enough: a distribution, how it becomes a colour, and features."""
-    told = prediction.evidence
-    return told is not None and told.features is not None and told.temperature is not None
+    evidence = prediction.evidence
+    return evidence is not None and evidence.features is not None and evidence.temperature is not None
 
 
 def _detail(ab: F32, shape: tuple[int, ...]) -> Gathered:
@@ -240,8 +240,8 @@ def _detail(ab: F32, shape: tuple[int, ...]) -> Gathered:
 def _behind(own: Sequence[Gathered], steps: Sequence[Step | None], count: int) -> list[Gathered | None]:
     """Return the sums of later frames for each of the first ``count``; ``steps`` lead to each from the one before."""
     later: list[Gathered | None] = [None]
-    for said, step in zip(reversed(own[1:]), reversed(steps[1:]), strict=True):
-        known = _joined(said, later[-1])
+    for current, step in zip(reversed(own[1:]), reversed(steps[1:]), strict=True):
+        known = _joined(current, later[-1])
         later.append(None if step is None else known.carried(step.future))
     return later[::-1][:count]
 

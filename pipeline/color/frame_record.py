@@ -67,7 +67,7 @@ class FrameRecord:
     step: Step | None = field(init=False, default=None)
     """Optical flow from the frame before it; None for the first of a shot."""
     prediction: Estimate | None = field(init=False, default=None)
-    """Estimate from the network's answer (`key_frame_answers`), for key frames."""
+    """Estimate from the prediction (`key_frame_predictions`), for key frames."""
     estimate: Estimate = field(init=False)
     """Estimate from this and all earlier frames of the shot."""
     ab: F32 | None = field(init=False, default=None)

@@ -1,6 +1,6 @@
 """Spreading of colours that a person states at places over the objects there.
 
-The residual is spread: the difference between the stated colour and the network's answer there. Elsewhere it is
+The residual is spread: the difference between the stated colour and the network's prediction there. Elsewhere it is
 estimated from the hints' residuals by kriging (Krige 1951; Matheron 1963): hints that agree share their weight, and
 hints that contradict each other limit each other. Residuals are taken to be similar at nearby places of similar
 lightness, as in the joint bilateral weights of Levin et al. 2004 (Colorization using Optimization). If the network
@@ -113,14 +113,14 @@ class Adjustments:
         ``features`` are the network's features; without them, hints spread by lightness alone.
         """
         shape = ab.shape[1:]
-        answer = ab if self.saturation == 1 else ab * np.float32(self.saturation)
+        predicted = ab if self.saturation == 1 else ab * np.float32(self.saturation)
         if not self.hints:
-            return Adjusted(answer, np.zeros(shape, np.float32), np.zeros_like(answer))
+            return Adjusted(predicted, np.zeros(shape, np.float32), np.zeros_like(predicted))
         lightness = _lightness_at(luma, shape)
         looks = None if features is None else features.looks(lightness)
         spread = Spread.of(self.hints, lightness, looks)
-        made = spread.applied(answer)
-        return Adjusted(made, spread.share(), made - answer)
+        made = spread.applied(predicted)
+        return Adjusted(made, spread.share(), made - predicted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,16 +188,16 @@ class Spread:
         If two are equally near, the later one wins. No other place changes by more than a hint requests at its own.
         """
         stated = np.array([hint.ab for hint in self.hints], np.float32)
-        answer = result = np.asarray(ab, np.float32)
+        predicted = result = np.asarray(ab, np.float32)
         for kernel in (*self._kernels, _CLOSE):
             alike = self._alike(kernel)
             residuals = _bounded(stated - result[:, *self.at].T, kernel.most)
             between = kernel.share * alike[:, *self.at].T + (1 - kernel.share + _RIDGE) * np.eye(len(stated))
             weights = kernel.share * np.linalg.solve(between, residuals)
             result = result + np.einsum("nc,nhw->chw", weights.astype(np.float32), alike)
-        most = float(np.hypot(*(stated.T - answer[:, *self.at])).max())
-        change = result - answer
-        result = answer + change * (most / np.maximum(np.hypot(*change), np.float32(max(most, _NOTHING))))
+        most = float(np.hypot(*(stated.T - predicted[:, *self.at])).max())
+        change = result - predicted
+        result = predicted + change * (most / np.maximum(np.hypot(*change), np.float32(max(most, _NOTHING))))
         is_within = self._is_within
         nearest = np.where(is_within, self.distance, np.inf)[::-1].argmin(axis=0)
         return np.where(is_within.any(axis=0), stated[::-1].T[:, nearest], result)

@@ -80,7 +80,7 @@ def reference_of(
     return Reference(looks, _cells(turn.upright(ab), shape))
 
 
-def lend(colorizer: Colorizer, reference: Reference, picture: ModelInput, prediction: Prediction) -> F32:
+def transferred(colorizer: Colorizer, reference: Reference, picture: ModelInput, prediction: Prediction) -> F32:
     """Apply the colours of ``reference`` to ``prediction`` of ``picture``; return the resulting ab (2, h, w).
 
     ``prediction`` is that of `Colorizer.examine`. Raises `UsageError` for networks without features.

@@ -194,8 +194,8 @@ def resolve_film(
     imply it (``is_full_format``) and grey ones are full range, as FFmpeg writes and reads them; others are limited.
     """
     assumed = []
-    said = _H273_MATRICES.get(matrix_tag)
-    matrix = said
+    tagged = _H273_MATRICES.get(matrix_tag)
+    matrix = tagged
     if matrix is None:
         matrix = Matrix.BT601 if width <= 1024 and height <= 576 else Matrix.BT709
         assumed.append(f"matrix {matrix.name} by picture size {width} x {height}")
@@ -205,7 +205,7 @@ def resolve_film(
         full = is_full_format or is_grey
         if not is_full_format:
             assumed.append("full range, as grey formats have" if full else "limited range")
-    return ColorSpec(matrix, full, bits, tuple(assumed), said is None)
+    return ColorSpec(matrix, full, bits, tuple(assumed), tagged is None)
 
 
 def still_spec(bits: int) -> ColorSpec:

@@ -1,8 +1,8 @@
 """A person's statement about one frame of a film: hints at places, or a coloured picture of it (a reference).
 
-A statement applies exactly in its own frame. From there it is carried along optical flow, with a weight that no answer
-of the network exceeds for some seconds. It also applies at every place of its shot, and of later and earlier shots of
-its scene, as far as that place looks like the stated places, and unlike those without a statement.
+A statement applies exactly in its own frame. From there it is carried along optical flow, with a weight that no
+prediction exceeds for some seconds. It also applies at every place of its shot, and of later and earlier shots of its
+scene, as far as that place looks like the stated places, and unlike those without a statement.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.color.spaces import F32
 from pipeline.color.upsampling import compensated
 
 _CERTAIN = np.float32(1e4)
-"""Weight of a statement relative to the network's answer for one frame."""
+"""Weight of a statement relative to the network's prediction for one frame."""
 _UNLIKE = np.float32(0.3)
 """Number of similar places needed for half of a statement's weight."""
 _FADED, _TRUSTED = 1 / 8, 0.5
@@ -85,19 +85,19 @@ def statement(seen: ModelInput, prediction: Prediction, ab: F32, share: F32, *, 
 
 
 def hinted(seen: ModelInput, prediction: Prediction, wanted: Adjustments, *, stride: int) -> Statement:
-    """Make a statement of the hints in ``wanted``: the network's answer as changed by them, with their influence.
+    """Make a statement of the hints in ``wanted``: the prediction as changed by them, with their influence.
 
     They spread as in photographs. The share of a place is at least its change relative to the greatest change, so that
-    no stated colour is farther from the network's answer than that.
+    no stated colour is farther from the network's prediction than that.
     """
     features = None if prediction.features is None else Features(prediction.features[0])
     made = wanted.applied(prediction.ab[0], seen.luma, features)
-    answer = prediction.ab[0] * np.float32(wanted.saturation)
-    change = made.ab - answer
+    predicted = prediction.ab[0] * np.float32(wanted.saturation)
+    change = made.ab - predicted
     size = np.hypot(*change)
     share = np.maximum(made.share, size / np.maximum(size.max(), _NOTHING))
     kept = compensated(seen.luma, made.ab, wanted.hints) - made.ab
-    stated = answer + (change + kept) / np.maximum(share, _NOTHING)
+    stated = predicted + (change + kept) / np.maximum(share, _NOTHING)
     about = statement(seen, prediction, np.asarray(stated, np.float32), share, stride=stride)
     return replace(about, hints=wanted.hints)
 
@@ -124,8 +124,8 @@ def stated_at(statements: Iterable[Statement], places: F32) -> tuple[F32, F32]:
     sums, weight = np.zeros((len(places), 3), np.float32), np.zeros((len(places), 1), np.float32)
     for made in statements:
         if made.places is not None and made.places.keys.shape[1] == places.shape[1]:
-            said, like = made.places.averaged_at(places)
-            sums, weight = sums + said, weight + like
+            stated, like = made.places.averaged_at(places)
+            sums, weight = sums + stated, weight + like
     ab = sums[:, :2] / np.maximum(sums[:, 2:], _NOTHING)
     return np.asarray(ab, np.float32), np.asarray(sums[:, 2:] / (weight + _UNLIKE), np.float32)
 

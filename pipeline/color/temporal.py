@@ -16,7 +16,7 @@ import numpy as np
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link, Record
 from pipeline.color.hints import ColorHint
-from pipeline.color.key_frame_answers import BATCH, BLOCK, KeyFrameAnswers, PredictionSettings
+from pipeline.color.key_frame_predictions import BATCH, BLOCK, KeyFramePredictions, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.scene_memory import Scene, SceneMemory
@@ -32,8 +32,9 @@ _LOOK_AHEAD = 8
 _EVIDENCE_AHEAD = 48
 # Limit in bytes on the frames held back for look-ahead; large frames get a shorter look-ahead.
 _WEIGHT = 192 << 20
-# When a scene continues, its last estimate outweighs new answers by this factor at first, and hardly after two seconds.
-# The power limits this to places where the flow is fully trusted, so that nothing remains of what has moved since.
+# When a scene continues, its last estimate outweighs new predictions by this factor at first, and hardly after two
+# seconds. The power limits this to places where the flow is fully trusted, so that nothing remains of what has moved
+# since.
 _HELD, _HELD_POWER = 1000.0, 3
 
 
@@ -66,7 +67,7 @@ def _as_stated(frame: FrameRecord) -> F32:
 def predict_alone(
     seen: ModelInput, prediction: Prediction, settings: PredictionSettings, *, stated: Sequence[Statement] = ()
 ) -> F32:
-    """Return the chroma ab (2, h, w) of a film of one frame for which the network answered ``prediction``.
+    """Return the chroma ab (2, h, w) of a film of one frame for which the network gives ``prediction``.
 
     ``stated`` are the statements about this frame. The network of ``settings`` is not run.
     """
@@ -105,8 +106,8 @@ def smoothed(
             room = _WEIGHT // max(frame.weight, 1) - BATCH
             ahead = max(1, min(max(_LOOK_AHEAD, settings.every or 0), room))
             evidence_ahead = max(0, min(_EVIDENCE_AHEAD, room - ahead - BLOCK))
-            answers = KeyFrameAnswers[Record](settings, look_ahead=evidence_ahead, memory=scenes.memory)
-            shot = _Shot(answers, FADING if settings.every == 1 else FADING_SPARSE, ahead=ahead)
+            predictions = KeyFramePredictions[Record](settings, look_ahead=evidence_ahead, memory=scenes.memory)
+            shot = _Shot(predictions, FADING if settings.every == 1 else FADING_SPARSE, ahead=ahead)
         is_last = following is None or following.link is Link.CUT or _shape(following) != _shape(frame)
         yield from shot.push(frame, last=is_last)
         if is_last:
@@ -119,10 +120,10 @@ def _shape(frame: FrameRecord) -> tuple[int, ...]:
 
 
 class _Shot(Generic[Record]):
-    """Turns one shot's model inputs into the chroma of all its frames, from ``answers`` for its key frames."""
+    """Turns one shot's model inputs into the chroma of all its frames, from ``predictions`` for its key frames."""
 
-    def __init__(self, answers: KeyFrameAnswers[Record], fading: float, *, ahead: int) -> None:
-        self._answers = answers
+    def __init__(self, predictions: KeyFramePredictions[Record], fading: float, *, ahead: int) -> None:
+        self._predictions = predictions
         self._fading = fading
         self._ahead = ahead
         self._anchor = Anchor()
@@ -135,11 +136,11 @@ class _Shot(Generic[Record]):
     def push(self, frame: Record, *, last: bool) -> list[Record]:
         """Take the next frame, ``last`` if it ends the shot; return finished frames, in order, with final chroma.
 
-        Up to ``ahead`` + 4 answered frames wait.
+        Up to ``ahead`` + 4 finished frames wait.
         """
         ready: list[Record] = []
-        answered = iter(self._answers.push(frame, last=last))
-        while batch := list(islice(answered, BATCH)):
+        finished = iter(self._predictions.push(frame, last=last))
+        while batch := list(islice(finished, BATCH)):
             for one in batch:
                 self._estimate(one)
                 self._waiting.append(one)
@@ -150,21 +151,21 @@ class _Shot(Generic[Record]):
 
     def _recall(self) -> None:
         """Start from the remembered scene, if there is one."""
-        if (recalled := self._answers.recalled) is not None and recalled.step is not None:
+        if (recalled := self._predictions.recalled) is not None and recalled.step is not None:
             scene = recalled.scene
             self._before, self._anchor = scene.estimate, Anchor(scene.anchor)
             self._held = 1 + recalled.step.past.trust**_HELD_POWER * np.float32(_HELD * recalled.fading)
 
     def remembered(self, memory: SceneMemory) -> SceneMemory:
         """Return ``memory`` with this shot added, once all its frames have passed."""
-        answers = self._answers
+        predictions = self._predictions
         logger.debug(
             "a shot ends after %d frames, %d of them key frames%s",
-            answers.count,
-            answers.asked,
-            "" if answers.recalled is None else "; its scene was known",
+            predictions.count,
+            predictions.predicted,
+            "" if predictions.recalled is None else "; its scene was known",
         )
-        pool, seen = answers.pool, answers.seen
+        pool, seen = predictions.pool, predictions.seen
         if pool is None or pool.so_far is None or pool.fine_so_far is None or pool.gain is None:
             return memory
         assert seen is not None
@@ -183,7 +184,7 @@ class _Shot(Generic[Record]):
             anchor=self._anchor.sum,
             prototypes=pool.prototypes,
         )
-        return memory.filed(scene, replacing=answers.recalled)
+        return memory.filed(scene, replacing=predictions.recalled)
 
     def _estimate(self, frame: Record) -> None:
         if self._before is None:

@@ -16,7 +16,7 @@ from pipeline.color.optical_flow import Path, Step
 from pipeline.color.spaces import F32
 
 # Factor on a neighbour's weight, per frame: some six frames before and after have most of the influence. If the
-# network sees fewer frames, each answer must last longer.
+# network sees fewer frames, each prediction must last longer.
 FADING = 0.85
 FADING_SPARSE = 0.88
 # The anchor forgets in fifty frames, acts on areas wider than some 17 chroma pixels (after fifty warps, details are
@@ -32,15 +32,15 @@ _LEAST = np.float32(1e-4)
 class Estimate:
     """Estimate of a frame's colours: ``chroma`` (rows, columns, 2), a* and b*, with ``weight`` (rows, columns, 1).
 
-    One answer of the network has weight 1.
+    One prediction has weight 1.
     """
 
     chroma: F32
     weight: F32
 
     @staticmethod
-    def answered(ab: F32, weight: F32 | None = None) -> Estimate:
-        """Return the estimate from one answer of the network, ``ab`` (2, rows, columns), with ``weight``, 1 if None."""
+    def of(ab: F32, weight: F32 | None = None) -> Estimate:
+        """Return the estimate from one prediction, ``ab`` (2, rows, columns), with ``weight``, 1 if None."""
         chroma = np.ascontiguousarray(ab.transpose(1, 2, 0))
         return Estimate(chroma, np.ones((*chroma.shape[:2], 1), np.float32) if weight is None else weight)
 
@@ -61,11 +61,11 @@ def joined(first: Estimate | None, second: Estimate | None) -> Estimate | None:
     return second if first is None else first.joined(second)
 
 
-def from_behind(answers: Sequence[Estimate | None], steps: Sequence[Step], fading: float) -> list[Estimate | None]:
+def from_behind(estimates: Sequence[Estimate | None], steps: Sequence[Step], fading: float) -> list[Estimate | None]:
     """Return each frame's estimate from later frames; ``steps[n]`` leads from frame n to frame n + 1."""
     later: list[Estimate | None] = [None]
-    for answer, step in zip(reversed(answers[1:]), reversed(steps), strict=True):
-        known = joined(answer, later[-1])
+    for estimate, step in zip(reversed(estimates[1:]), reversed(steps), strict=True):
+        known = joined(estimate, later[-1])
         later.append(None if known is None else known.carried(step.future, fading))
     return later[::-1]
 

@@ -177,12 +177,12 @@ def upsample(
     whole = picture.luma if space is None else space.codes(picture.luma)
     rows, columns = ab.shape[1:]
     small = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-    asked, room = chroma_and_room(small, ab, spec.matrix, space)
+    wanted, room = chroma_and_room(small, ab, spec.matrix, space)
     drawn = (room < _DRAWN) & (small > _DARKEST) & (small < _LIGHTEST)
 
     guide = _guide(whole, rows, columns)
     if change is None or not hints:
-        coefficients = np.stack(_fitted(guide, asked * room))
+        coefficients = np.stack(_fitted(guide, wanted * room))
     else:
         own, _ = chroma_and_room(small, ab - change, spec.matrix, space)
         moved = np.square(change).sum(axis=0)
@@ -192,7 +192,7 @@ def upsample(
             for planes, edge, step in (
                 (own, _EDGE, _STEP),
                 (own, _HINT_EDGE, _HINT_STEP),
-                (asked - own, _HINT_EDGE, _HINT_STEP),
+                (wanted - own, _HINT_EDGE, _HINT_STEP),
             )
         )
         coefficients = wide + replaced * (close - wide) + added

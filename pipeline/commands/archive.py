@@ -13,7 +13,7 @@ from pipeline.commands import archive_options as own
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup
 from pipeline.documents import to_json
 from pipeline.options import Codec, OnDamage, Options, Quality, Tone, TreatAs
 from pipeline.results import shell_line
@@ -132,7 +132,7 @@ def _colorize_archive(
 
 def _colour(
     folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting
-) -> Answer:
+) -> CommandResult:
     from pipeline.archive.ledger import RunOutcome
     from pipeline.archive.run import colorize_archive
     from pipeline.interruption import StopReason, StopRequest, finish_on_signals
@@ -167,10 +167,12 @@ def _colour(
         lines.append(f"  to correct colours: {markup(shell_line(['colorize-review', str(result.output)]))}")
     report = f"; report: {markup(result.report)}" if result.report is not None else ""
     lines.append(f"results: [bold green]{markup(result.output)}[/bold green]{report}")
-    return Answer(to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed)
+    return CommandResult(
+        to_json(result), lines, exit_code=result.exit_code, failures=result.failures, failed=result.failed
+    )
 
 
-def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answer:
+def _report(folder: Path, output: Path | None, run_options: RunOptions) -> CommandResult:
     from pipeline.archive.closing import report_archive
     from pipeline.archive.ledger import as_ranges
 
@@ -192,10 +194,14 @@ def _report(folder: Path, output: Path | None, run_options: RunOptions) -> Answe
         why = "a ledger is damaged" if found.damaged else "runs are adding to it"
         lines.append(f"  the bag is incomplete: {why}")
     lines.append(f"report: [bold green]{markup(found.report)}[/bold green]")
-    return Answer(to_json(found), lines, exit_code=found.exit_code, failures=found.failures, failed=len(found.failures))
+    return CommandResult(
+        to_json(found), lines, exit_code=found.exit_code, failures=found.failures, failed=len(found.failures)
+    )
 
 
-def _plan(folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting) -> Answer:
+def _plan(
+    folder: Path, output: Path | None, options: Options, run_options: RunOptions, reporting: Reporting
+) -> CommandResult:
     from pipeline.archive.dry_run import survey_archive
     from pipeline.archive.output_folder import free_space
     from pipeline.terminal import error_console, shown
@@ -216,7 +222,7 @@ def _plan(folder: Path, output: Path | None, options: Options, run_options: RunO
     ]
     document = {"dry_run": True, **to_json(survey), "forecast": to_json(expected), "free_bytes": free}
     code = 3 if survey.failed or survey.quarantined else 0
-    return Answer(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
+    return CommandResult(document, lines, exit_code=code, failures=survey.failures, failed=survey.failed)
 
 
 def _quarantined(number: int, names: Sequence[Path]) -> Iterator[str]:

@@ -19,7 +19,7 @@ Decide = Annotated[
         RESULT,
         "--decide",
         metavar=alternatives(TreatAs),
-        says="State what the files of --include are, and keep this as corrections for later runs; auto reverts it.",
+        help="State what the files of --include are, and keep this as corrections for later runs; auto reverts it.",
     ),
 ]
 Include = Annotated[
@@ -28,12 +28,12 @@ Include = Annotated[
         TAKEN,
         "--include",
         metavar="PATTERN",
-        says="Process only matching files, e.g. '*.tif', 'people/**'. Repeatable.",
+        help="Process only matching files, e.g. '*.tif', 'people/**'. Repeatable.",
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
-    option(TAKEN, "--exclude", metavar="PATTERN", says="Skip matching files and folders. Repeatable."),
+    option(TAKEN, "--exclude", metavar="PATTERN", help="Skip matching files and folders. Repeatable."),
 ]
 Since = Annotated[
     datetime | None,
@@ -42,25 +42,25 @@ Since = Annotated[
         "--since",
         metavar="TIME",
         parser=parse_since,
-        says="Process only files changed since a date (2026-01-31) or within an age (7d).",
+        help="Process only files changed since a date (2026-01-31) or within an age (7d).",
     ),
 ]
 ShardOption = Annotated[
     Shard | None,
-    option(TAKEN, "--shard", metavar="I/N", parser=parse_shard, says="Process shard I of N, for N machines or jobs."),
+    option(TAKEN, "--shard", metavar="I/N", parser=parse_shard, help="Process shard I of N, for N machines or jobs."),
 ]
-FollowLinks = Annotated[bool, switch(TAKEN, "--follow-links", says="Follow links to folders.")]
+FollowLinks = Annotated[bool, switch(TAKEN, "--follow-links", help="Follow links to folders.")]
 VerifyAll = Annotated[
-    bool, switch(TAKEN, "--verify-all", says="Check finished items by SHA-256, not by size and time.")
+    bool, switch(TAKEN, "--verify-all", help="Check finished items by SHA-256, not by size and time.")
 ]
 
 Until = Annotated[
     datetime | None,
     option(
-        RUN, "--until", metavar="TIME", parser=parse_until, says="Stop cleanly at a time: 06:00 or 2026-01-31T06:00."
+        RUN, "--until", metavar="TIME", parser=parse_until, help="Stop cleanly at a time: 06:00 or 2026-01-31T06:00."
     ),
 ]
-Jobs = Annotated[int, option(RUN, "--jobs", metavar="N", min=1, says="Films in parallel.")]
+Jobs = Annotated[int, option(RUN, "--jobs", metavar="N", min=1, help="Films in parallel.")]
 On = Annotated[
     str,
     option(
@@ -68,17 +68,17 @@ On = Annotated[
         "--on",
         metavar="threads|processes|\nray|ray://HOST",
         parser=parse_place,
-        says="Where to work: in threads, in processes on this machine, or on a Ray cluster.",
+        help="Where to work: in threads, in processes on this machine, or on a Ray cluster.",
     ),
 ]
 Workers = Annotated[
     int | None,
-    option(RUN, "--workers", metavar="N", min=1, says="Number of processes or cluster workers. Default: one per core."),
+    option(RUN, "--workers", metavar="N", min=1, help="Number of processes or cluster workers. Default: one per core."),
 ]
-Retry = Annotated[int, option(RUN, "--retry", metavar="N", min=0, says="Retries after a transient failure.")]
+Retry = Annotated[int, option(RUN, "--retry", metavar="N", min=0, help="Retries after a transient failure.")]
 QuarantineAfter = Annotated[
     int,
-    option(RUN, "--quarantine-after", metavar="N", min=1, says="Skip items that failed in N runs until they change."),
+    option(RUN, "--quarantine-after", metavar="N", min=1, help="Skip items that failed in N runs until they change."),
 ]
 KeepFree = Annotated[
     int,
@@ -88,17 +88,17 @@ KeepFree = Annotated[
         metavar="SIZE",
         parser=parse_size,
         show_default=False,
-        says="Stop before free space falls below this (500MB, 5GB). Default: 1GiB.",
+        help="Stop before free space falls below this (500MB, 5GB). Default: 1GiB.",
     ),
 ]
 
-NoSidecars = Annotated[bool, switch(LEFT, "--no-sidecars", says="Write no JSON sidecars beside the results.")]
-Bag = Annotated[bool, switch(LEFT, "--bag", says="Make the output a bag with manifests (BagIt, RFC 8493).")]
+NoSidecars = Annotated[bool, switch(LEFT, "--no-sidecars", help="Write no JSON sidecars beside the results.")]
+Bag = Annotated[bool, switch(LEFT, "--bag", help="Make the output a bag with manifests (BagIt, RFC 8493).")]
 ReportOnly = Annotated[
-    bool, switch(RUN, "--report-only", says="Colour nothing; write report, bag and metrics for all shards.")
+    bool, switch(RUN, "--report-only", help="Colour nothing; write report, bag and metrics for all shards.")
 ]
-NoReport = Annotated[bool, switch(LEFT, "--no-report", says="Write no report.html.")]
-Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", says="Append the events of the run as JSON Lines.")]
+NoReport = Annotated[bool, switch(LEFT, "--no-report", help="Write no report.html.")]
+Log = Annotated[Path | None, option(LEFT, "--log", metavar="FILE", help="Append the events of the run as JSON Lines.")]
 Metrics = Annotated[
-    Path | None, option(LEFT, "--metrics", metavar="FILE", says="Write metrics for the Prometheus textfile collector.")
+    Path | None, option(LEFT, "--metrics", metavar="FILE", help="Write metrics for the Prometheus textfile collector.")
 ]

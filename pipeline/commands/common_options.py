@@ -54,14 +54,14 @@ def alternatives(kind: type[StrEnum]) -> str:
     return "\n".join(lines)
 
 
-def option(panel: str, *names: str, says: str, metavar: str, **more: Any) -> Any:
+def option(panel: str, *names: str, help: str, metavar: str, **more: Any) -> Any:
     """Return an option shown in ``panel`` of the help."""
-    return typer.Option(*names, help=says, metavar=metavar, rich_help_panel=panel, show_envvar=False, **more)
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_envvar=False, **more)
 
 
-def switch(panel: str, *names: str, says: str, **more: Any) -> Any:
+def switch(panel: str, *names: str, help: str, **more: Any) -> Any:
     """Return a boolean option."""
-    return option(panel, *names, says=says, metavar=" ", **more)
+    return option(panel, *names, help=help, metavar=" ", **more)
 
 
 def _show_version(wanted: bool) -> None:
@@ -78,14 +78,14 @@ def _show_version(wanted: bool) -> None:
 RESULT, RUN, SAID = "Result options", "Run options", "Output and diagnostics"
 _FROM = f"Settings file (TOML). Default: {FILE_NAME} in the current folder, if it exists."
 
-Output = Annotated[Path | None, option(RESULT, "--output", "-o", metavar="PATH", says="Output file or folder.")]
+Output = Annotated[Path | None, option(RESULT, "--output", "-o", metavar="PATH", help="Output file or folder.")]
 EngineOption = Annotated[
     EngineName,
     option(
         RESULT,
         "--engine",
         metavar=alternatives(EngineName),
-        says="Runtime of the network; auto: the fastest one that works here.",
+        help="Runtime of the network; auto: the fastest one that works here.",
     ),
 ]
 DeviceOption = Annotated[
@@ -95,18 +95,18 @@ DeviceOption = Annotated[
         "--device",
         metavar="NAME",
         parser=parse_device,
-        says="Hardware that the engine runs on: auto, cpu, gpu, npu, cuda, ... (docs/engines.md).",
+        help="Hardware that the engine runs on: auto, cpu, gpu, npu, cuda, ... (docs/engines.md).",
     ),
 ]
-ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", says="Weights: a name or an ONNX file.")]
-CodecOption = Annotated[Codec, option(RESULT, "--codec", metavar=alternatives(Codec), says="Video codec of films.")]
+ModelOption = Annotated[str, option(RESULT, "--model", metavar="NAME|FILE", help="Weights: a name or an ONNX file.")]
+CodecOption = Annotated[Codec, option(RESULT, "--codec", metavar=alternatives(Codec), help="Video codec of films.")]
 QualityOption = Annotated[
     Quality,
     option(
         RESULT,
         "--quality",
         metavar=alternatives(Quality),
-        says="access: visually transparent, plays everywhere; master: lossless.",
+        help="access: visually transparent, plays everywhere; master: lossless.",
     ),
 ]
 Every = Annotated[
@@ -116,7 +116,7 @@ Every = Annotated[
         "--every",
         metavar="auto|N",
         parser=parse_every,
-        says="Films: run the network on every N-th frame, or as motion requires (auto, the default).",
+        help="Films: run the network on every N-th frame, or as motion requires (auto, the default).",
     ),
 ]
 ToneOption = Annotated[
@@ -125,12 +125,12 @@ ToneOption = Annotated[
         RESULT,
         "--tone",
         metavar=alternatives(Tone),
-        says="Replace tints (sepia, toned stock) with colour, or keep them.",
+        help="Replace tints (sepia, toned stock) with colour, or keep them.",
     ),
 ]
 TreatAsOption = Annotated[
     TreatAs,
-    option(RESULT, "--treat-as", metavar=alternatives(TreatAs), says="Override the detected type of the source."),
+    option(RESULT, "--treat-as", metavar=alternatives(TreatAs), help="Override the detected type of the source."),
 ]
 OnDamageOption = Annotated[
     OnDamage,
@@ -138,16 +138,16 @@ OnDamageOption = Annotated[
         RESULT,
         "--on-damage",
         metavar=alternatives(OnDamage),
-        says="Damaged frames: fail, or conceal and list them.",
+        help="Damaged frames: fail, or conceal and list them.",
     ),
 ]
-Deinterlace = Annotated[bool, switch(RESULT, "--deinterlace", says="Interlaced films: write progressive frames.")]
+Deinterlace = Annotated[bool, switch(RESULT, "--deinterlace", help="Interlaced films: write progressive frames.")]
 Verify = Annotated[
     bool,
-    switch(RESULT, "--verify", says="Films: compare the luma of every frame with the source."),
+    switch(RESULT, "--verify", help="Films: compare the luma of every frame with the source."),
 ]
 Saturation = Annotated[
-    float, option(RESULT, "--saturation", metavar="FACTOR", min=0, max=4, says="Strength of the colours; 0: no colour.")
+    float, option(RESULT, "--saturation", metavar="FACTOR", min=0, max=4, help="Strength of the colours; 0: no colour.")
 ]
 HintOption = Annotated[
     list[Hint] | None,
@@ -156,7 +156,7 @@ HintOption = Annotated[
         "--hint",
         metavar="X,Y=COLOR",
         parser=parse_hint,
-        says="Set the colour at a place: 0.4,0.6=#3A5FCD (fractions of width and height) or =neutral. In pixels: "
+        help="Set the colour at a place: 0.4,0.6=#3A5FCD (fractions of width and height) or =neutral. In pixels: "
         "120px,80px=#3A5FCD. For films, at a time: 0.4,0.6=#3A5FCD@1:12.5. Repeatable.",
     ),
 ]
@@ -166,30 +166,30 @@ ReferenceOption = Annotated[
         RESULT,
         "--reference",
         metavar="PICTURE|DIR",
-        says="Take colours from a coloured picture, or from a folder of them: 1931.ref.jpg for 1931.jpg. For films, "
+        help="Take colours from a coloured picture, or from a folder of them: 1931.ref.jpg for 1931.jpg. For films, "
         "coloured frames: 000123.png, in archives film.refs/000123.png.",
     ),
 ]
 Corrections = Annotated[
     Path | None,
-    option(RESULT, "--corrections", metavar="DIR", says="Corrections to apply. Default: those kept with the results."),
+    option(RESULT, "--corrections", metavar="DIR", help="Corrections to apply. Default: those kept with the results."),
 ]
-Overwrite = Annotated[bool, switch(RESULT, "--overwrite", says="Replace existing results.")]
-DryRun = Annotated[bool, switch(RUN, "--dry-run", says="Show what would be done; write nothing.")]
+Overwrite = Annotated[bool, switch(RESULT, "--overwrite", help="Replace existing results.")]
+DryRun = Annotated[bool, switch(RUN, "--dry-run", help="Show what would be done; write nothing.")]
 Config = Annotated[
-    Path | None, option(RUN, "--config", metavar="FILE", says=_FROM, callback=apply_settings, is_eager=True)
+    Path | None, option(RUN, "--config", metavar="FILE", help=_FROM, callback=apply_settings, is_eager=True)
 ]
-Json = Annotated[bool, switch(SAID, "--json", says="Print one JSON document on standard output.")]
+Json = Annotated[bool, switch(SAID, "--json", help="Print one JSON document on standard output.")]
 Verbose = Annotated[
     int,
     option(
-        SAID, "--verbose", "-v", count=True, metavar=" ", show_default=False, says="Show log records; -vv: all of them."
+        SAID, "--verbose", "-v", count=True, metavar=" ", show_default=False, help="Show log records; -vv: all of them."
     ),
 ]
 LogFile = Annotated[
-    Path | None, option(SAID, "--log-file", metavar="FILE", says="Append a log with tracebacks, for bug reports.")
+    Path | None, option(SAID, "--log-file", metavar="FILE", help="Append a log with tracebacks, for bug reports.")
 ]
-Quiet = Annotated[bool, switch(SAID, "--quiet", "-q", says="Print nothing but errors.")]
+Quiet = Annotated[bool, switch(SAID, "--quiet", "-q", help="Print nothing but errors.")]
 Version = Annotated[
     bool,
     typer.Option(

@@ -1,4 +1,4 @@
-"""How a command exits: its answer as text or JSON, errors and signals as exit codes."""
+"""How a command exits: its result as text or JSON, errors and signals as exit codes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Reporting:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """The outcome of a command: ``document`` for machines, ``lines`` (rich markup) and ``failures`` for people.
 
     ``failed`` counts the failures; ``failures`` may contain only the first ones.
@@ -56,25 +56,25 @@ class Answer:
     failed: int = 0
 
 
-def answer_for_several(
+def result_for_several(
     outcomes: Sequence[FilmResult | PhotoResult | Failure],
     lines: Sequence[RenderableType],
     *,
     count: int,
     interrupted: int,
-) -> Answer:
-    """Return the answer of a command with ``count`` sources; ``interrupted`` is 0 or a signal's exit code."""
+) -> CommandResult:
+    """Return the result of a command with ``count`` sources; ``interrupted`` is 0 or a signal's exit code."""
     failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
     code = interrupted or (_SOME_FAILED if failures else 0)
     results = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     document = {"results": to_json(results), "failures": to_json(failures), "exit_code": code}
     if left := count - len(outcomes):
         lines = [f"interrupted: {left:,} of {count:,} left", *lines]
-    return Answer(document, lines, code, failures=failures, failed=len(failures))
+    return CommandResult(document, lines, code, failures=failures, failed=len(failures))
 
 
 def markup(text: object) -> str:
-    """Escape ``text`` for the lines of an `Answer`."""
+    """Escape ``text`` for the lines of a `CommandResult`."""
     from rich.markup import escape
 
     from pipeline.terminal import printable
@@ -82,19 +82,19 @@ def markup(text: object) -> str:
     return escape(printable(str(text)))
 
 
-def carry_out(reporting: Reporting, action: Callable[[], Answer]) -> NoReturn:
-    """Run ``action``, print its answer or its error, and exit with the corresponding code."""
+def carry_out(reporting: Reporting, action: Callable[[], CommandResult]) -> NoReturn:
+    """Run ``action``, print its result or its error, and exit with the corresponding code."""
     quiet_libraries()
     with _guarded_stdout(reporting) as write:
         end_on_signals()
         try:
             with logged(verbosity=reporting.verbosity, file=reporting.log_file):
                 logger.info("%s, in %s", shell_line(sys.argv), Path.cwd())
-                answer = _answer(action)
+                result = _result(action)
         except AutochromeError as error:
             # The log itself cannot be written.
-            answer = _failed(error)
-        code = _print(reporting, answer, write)
+            result = _failed(error)
+        code = _print(reporting, result, write)
     raise SystemExit(code)
 
 
@@ -108,7 +108,7 @@ def error_document(kind: str, message: str, advice: str, exit_code: int) -> dict
     return {"error": {"kind": kind, "message": message, "advice": advice, "exit_code": exit_code}}
 
 
-def _answer(action: Callable[[], Answer]) -> Answer:
+def _result(action: Callable[[], CommandResult]) -> CommandResult:
     try:
         return action()
     except AutochromeError as error:
@@ -139,18 +139,18 @@ def _kept(stopped: Cancelled) -> tuple[str, str]:
     return f"interrupted; {count(stopped.frames_kept, 'frame')} of the current film are kept", resumes
 
 
-def _failed(error: AutochromeError) -> Answer:
+def _failed(error: AutochromeError) -> CommandResult:
     return _error(type(error).__name__, str(error), error.advice, error.exit_code)
 
 
-def _error(kind: str, message: str, advice: str, exit_code: int) -> Answer:
+def _error(kind: str, message: str, advice: str, exit_code: int) -> CommandResult:
     from pipeline.terminal import error_console
 
     console = error_console()
     console.print(f"[bold red]Error:[/bold red] {markup(message)}")
     if advice:
         console.print(f"  {markup(advice)}")
-    return Answer(error_document(kind, message, advice, exit_code), (), exit_code)
+    return CommandResult(error_document(kind, message, advice, exit_code), (), exit_code)
 
 
 @contextmanager
@@ -181,13 +181,13 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _print(reporting: Reporting, answer: Answer, write: Callable[[str], None]) -> int:
-    """Print ``answer`` and return the exit code: 5 if a successful answer cannot be written to standard output."""
-    code = answer.exit_code
+def _print(reporting: Reporting, result: CommandResult, write: Callable[[str], None]) -> int:
+    """Print ``result`` and return the exit code: 5 if a successful result cannot be written to standard output."""
+    code = result.exit_code
     try:
         if reporting.json:
-            write(json_text(answer.document) + "\n")
-        _print_lines(reporting, answer)
+            write(json_text(result.document) + "\n")
+        _print_lines(reporting, result)
     except BrokenPipeError:
         # The reader has closed the pipe, as after `| head`.
         _discard_stdout()
@@ -206,22 +206,22 @@ def _discard_stdout() -> None:
     os.close(nowhere)
 
 
-def _print_lines(reporting: Reporting, answer: Answer) -> None:
+def _print_lines(reporting: Reporting, result: CommandResult) -> None:
     from rich.console import Console
 
     from pipeline.terminal import error_console
 
     console = error_console()
-    if answer.failures:
-        console.print(f"[bold red]{answer.failed:,} failed:[/bold red]")
-    for failed in answer.failures:
+    if result.failures:
+        console.print(f"[bold red]{result.failed:,} failed:[/bold red]")
+    for failed in result.failures:
         console.print(f"  {markup(failed.error)}")
         if failed.advice:
             console.print(f"    [dim]{markup(failed.advice)}[/dim]")
-    if answer.failed > len(answer.failures):
-        console.print(f"  ... and {answer.failed - len(answer.failures):,} more")
+    if result.failed > len(result.failures):
+        console.print(f"  ... and {result.failed - len(result.failures):,} more")
     # The last line says where results are.
     if not reporting.quiet:
         out = console if reporting.json else Console(highlight=False, soft_wrap=True)
-        for line in answer.lines:
+        for line in result.lines:
             out.print(line)

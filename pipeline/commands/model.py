@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose, Version
-from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup
 from pipeline.commands.plain_help import PlainCommand, PlainGroup
 from pipeline.documents import to_json
 from pipeline.errors import UsageError
@@ -26,7 +26,7 @@ commands = typer.Typer(
 
 @commands.callback(cls=PlainGroup)
 def _weights(version: Version = False) -> None:
-    """Weights of networks: list, add, describe, train, evaluate, export."""
+    """Networks: list, add, describe, train, evaluate and export them."""
 
 
 @commands.command("info", cls=PlainCommand)
@@ -38,11 +38,11 @@ def _info(
 ) -> None:
     """Show the card of MODEL: what it is, its licence, how it was trained, how it scores."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from engines.library import load_weights
 
         weights = load_weights(model)
-        return Answer({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))
+        return CommandResult({"path": str(weights.path), "card": weights.card}, list(_described(weights.card)))
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -60,11 +60,11 @@ def _add(
 ) -> None:
     """Copy a network, with a card, into your data folder, so that --model NAME finds it."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from engines.library import add_model
 
         added = add_model(file, name=name, licence=licence)
-        return Answer(to_json(added), [f"[bold green]{markup(added.name)}[/bold green]  {_about(added)}"])
+        return CommandResult(to_json(added), [f"[bold green]{markup(added.name)}[/bold green]  {_about(added)}"])
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -73,12 +73,12 @@ def _add(
 def _list(json: Json = False, log_file: LogFile = None, verbose: Verbose = 0) -> None:
     """List the networks that --model knows by name."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from engines.library import list_models
 
         found = list_models()
         lines = [f"[bold]{markup(one.name)}[/bold]  {_about(one)}" for one in found]
-        return Answer({"models": to_json(found)}, lines)
+        return CommandResult({"models": to_json(found)}, lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -121,56 +121,56 @@ def _phrase(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _measured(*names: str, says: str, metavar: str = " ", least: int | None = None) -> Any:
-    return typer.Option(*names, help=says, metavar=metavar, min=least)
+def _measured(*names: str, help: str, metavar: str = " ", least: int | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, min=least)
 
 
 @commands.command("evaluate", cls=PlainCommand)
 def _evaluate(
     models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Names, ONNX files or checkpoints.")],
     sets: Annotated[
-        list[Path] | None, _measured("--sets", metavar="DIR", says="A folder of colour photos. Repeatable.")
+        list[Path] | None, _measured("--sets", metavar="DIR", help="A folder of colour photos. Repeatable.")
     ] = None,
     landscapes: Annotated[
         list[Path] | None,
-        _measured("--landscapes", metavar="DIR", says="Use the landscapes in this folder, at 224 x 224."),
+        _measured("--landscapes", metavar="DIR", help="Use the landscapes in this folder, at 224 x 224."),
     ] = None,
     rivals: Annotated[
-        bool, _measured("--rivals", says="Also score grey and the results of others in the folders.")
+        bool, _measured("--rivals", help="Also score grey and the results of others in the folders.")
     ] = False,
     limit: Annotated[
-        int | None, _measured("--limit", metavar="N", least=1, says="Maximum number of pictures per folder.")
+        int | None, _measured("--limit", metavar="N", least=1, help="Maximum number of pictures per folder.")
     ] = None,
-    lpips: Annotated[Path | None, _measured("--lpips", metavar="FILE", says="Weights of LPIPS (safetensors).")] = None,
+    lpips: Annotated[Path | None, _measured("--lpips", metavar="FILE", help="Weights of LPIPS (safetensors).")] = None,
     engine: EngineOption = EngineName.AUTO,
     device: DeviceOption = Options.device,
     size: Annotated[
-        int, _measured("--size", metavar="PX", least=32, says="Shorter side of the network's input.")
+        int, _measured("--size", metavar="PX", least=32, help="Shorter side of the network's input.")
     ] = 256,
     upsampling: Annotated[
-        str, _measured("--upsampling", metavar="HOW", says="Upsampling of the colours: linear or cubic.")
+        str, _measured("--upsampling", metavar="HOW", help="Upsampling of the colours: linear or cubic.")
     ] = "linear",
     temperature: Annotated[
-        float, _measured("--temperature", metavar="T", says="Checkpoints: sharpness of the choice of colours.")
+        float, _measured("--temperature", metavar="T", help="Checkpoints: sharpness of the choice of colours.")
     ] = 0.4,
     saturation: Annotated[
-        float, _measured("--saturation", metavar="S", says="Checkpoints: factor for the colours.")
+        float, _measured("--saturation", metavar="S", help="Checkpoints: factor for the colours.")
     ] = 1.0,
-    sheet: Annotated[Path | None, _measured("--sheet", metavar="PNG", says="Draw the pictures side by side.")] = None,
+    sheet: Annotated[Path | None, _measured("--sheet", metavar="PNG", help="Draw the pictures side by side.")] = None,
     worst: Annotated[
-        int | None, _measured("--worst", metavar="N", least=1, says="Show only the N largest errors on the sheet.")
+        int | None, _measured("--worst", metavar="N", least=1, help="Show only the N largest errors on the sheet.")
     ] = None,
     old: Annotated[
-        list[Path] | None, _measured("--old", metavar="DIR", says="Black-and-white photos for the sheet.")
+        list[Path] | None, _measured("--old", metavar="DIR", help="Black-and-white photos for the sheet.")
     ] = None,
-    markdown: Annotated[bool, _measured("--markdown", says="Print complete tables as Markdown.")] = False,
+    markdown: Annotated[bool, _measured("--markdown", help="Print complete tables as Markdown.")] = False,
     json: Json = False,
     log_file: LogFile = None,
     verbose: Verbose = 0,
 ) -> None:
     """Compare models on the same colour photographs, converted to grey and coloured again."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         if not (sets or landscapes or old):
             raise UsageError(
                 "there are no photographs to measure on", advice="Name a folder of colour photographs: --sets DIR."
@@ -204,6 +204,8 @@ def _evaluate(
             )
         report = done.report
         lines = [Text(report.as_markdown())] if markdown else report.for_terminal()
-        return Answer({**to_json(report), "sheets": to_json(done.sheets)}, [*lines, *map(Text, map(str, done.sheets))])
+        return CommandResult(
+            {**to_json(report), "sheets": to_json(done.sheets)}, [*lines, *map(Text, map(str, done.sheets))]
+        )
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.common_options import DeviceOption, EngineName, EngineOption, Json, LogFile, Verbose
-from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup
 from pipeline.commands.model_training import commands
 from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
 from pipeline.commands.plain_help import PlainCommand
@@ -54,7 +54,7 @@ def _quiz(
     processing. The page is served to this computer only.
     """
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from pipeline.review.quiz import Quiz
         from training.compare import ModelSettings, predictor_of
         from training.cost import CHECKPOINT_SUFFIX
@@ -67,16 +67,16 @@ def _quiz(
             published = rival_systems(pictures)
             if rival not in published:
                 raise UsageError(f"{photos}: no results of {rival}", advice=f"There are {', '.join(published)}.")
-            asked = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
-            return _counted(rival, _asked(asked, no_browser=no_browser, json=json))
+            quiz = Quiz(drawn, pairs_of(pictures, published[rival], largest=None), seconds=seconds)
+            return _counted(rival, _served(quiz, no_browser=no_browser, json=json))
         if Path(model).suffix == CHECKPOINT_SUFFIX:
             bare = ModelSettings(device=device, size=size, temperature=temperature, saturation=saturation)
             predictor = predictor_of(model, bare)
         else:
             predictor = product_predictor(Options(engine=engine, device=device, model=model))
         with predictor as (name, paint):
-            asked = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
-            return _counted(name, _asked(asked, no_browser=no_browser, json=json))
+            quiz = Quiz(drawn, pairs_of(pictures, paint, largest=_LARGEST), seconds=seconds)
+            return _counted(name, _served(quiz, no_browser=no_browser, json=json))
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -95,7 +95,7 @@ def product_predictor(options: Options) -> Iterator[tuple[str, Paint]]:
         )
 
 
-def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
+def _served(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
     """Serve ``quiz`` until the user ends it, and return the answers."""
     from pipeline.review.local import serve_locally
     from pipeline.review.quiz import quiz_app
@@ -105,9 +105,9 @@ def _asked(quiz: Quiz, *, no_browser: bool, json: bool) -> Count:
     return quiz.count
 
 
-def _counted(name: str, count: Count) -> Answer:
+def _counted(name: str, count: Count) -> CommandResult:
     low, high = count.interval
     share = f", {count.fooled / count.answered:.0%} (95 %: {low:.0%} to {high:.0%})" if count.answered else ""
     line = markup(f"coloured by {name} and taken for real: {count.fooled} of {count.answered}{share}")
     document = {"system": name, "answered": count.answered, "fooled": count.fooled, "interval": [low, high]}
-    return Answer(document, [line])
+    return CommandResult(document, [line])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pipeline.commands.common_options import Json, LogFile, Verbose
-from pipeline.commands.exits import Answer, Reporting, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup
 from pipeline.commands.model import commands
 from pipeline.commands.plain_help import PlainCommand
 from pipeline.commands.training_progress import TrainingShown, training_shown, working_shown
@@ -36,17 +36,17 @@ def _config(
 ) -> None:
     """Print a training configuration, to be changed as you like. Without NAME, list the available ones."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from rich.text import Text
 
         from training.config import config_text, list_configs
 
         if name is not None:
             text = config_text(name)
-            return Answer({"name": name, "text": text}, [Text(text.rstrip())])
+            return CommandResult({"name": name, "text": text}, [Text(text.rstrip())])
         found = list_configs()
-        lines = [f"[bold]{markup(one)}[/bold]  {markup(says)}" for one, says in found.items()]
-        return Answer({"configs": found}, lines)
+        lines = [f"[bold]{markup(one)}[/bold]  {markup(about)}" for one, about in found.items()]
+        return CommandResult({"configs": found}, lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -64,7 +64,7 @@ def _backbone(
 ) -> None:
     """Convert ImageNet weights of ResNet-18 or VGG-16 for train --backbone."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         _require_torch()
         from training.backbone import convert_backbone
 
@@ -75,7 +75,7 @@ def _backbone(
         if made.ignored:
             shown = ", ".join(made.ignored[:4]) + (", ..." if len(made.ignored) > 4 else "")
             lines.append(f"  left out: {markup(shown)}")
-        return Answer(to_json(made), lines)
+        return CommandResult(to_json(made), lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -111,7 +111,7 @@ def _train(
 ) -> None:
     """Train a network as CONFIG says. A run that was stopped resumes. Under torchrun, all processes take part."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         _require_torch()
         from training.config import find_config, shortened
         from training.config_check import check_config, check_weights
@@ -166,7 +166,7 @@ def _train(
             f"[bold green]{markup(checkpoint)}[/bold green]",
             f"  photographs: {there - chosen.holdout:,} to learn from, {chosen.holdout:,} held out",
         ]
-        return Answer({"checkpoint": str(checkpoint), "photographs": there, "held_out": chosen.holdout}, lines)
+        return CommandResult({"checkpoint": str(checkpoint), "photographs": there, "held_out": chosen.holdout}, lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
@@ -197,7 +197,7 @@ def _export(
 ) -> None:
     """Write a checkpoint as ONNX weights with a card, verified on every runtime here."""
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         _require_torch()
         from training.export import export_command
 
@@ -220,27 +220,29 @@ def _export(
         lines = [f"[bold green]{markup(done.path)}[/bold green]", f"  card: {markup(done.card_path)}"]
         if done.calibration is not None:
             best = done.calibration.chosen
-            said = "" if best.temperature is None else f"temperature {best.temperature:g}, "
+            found = "" if best.temperature is None else f"temperature {best.temperature:g}, "
             lines.append(
                 f"  chosen on {count(done.calibration.photographs, 'photograph')} that the run held out: "
-                f"{said}saturation {best.saturation:g}; CIEDE2000 {best.ciede2000:.2f}, "
+                f"{found}saturation {best.saturation:g}; CIEDE2000 {best.ciede2000:.2f}, "
                 f"CF {best.cf:.1f} (truth {done.calibration.cf_truth:.1f})"
             )
-        return Answer(to_json(done), lines)
+        return CommandResult(to_json(done), lines)
 
     carry_out(Reporting(json=json, verbosity=verbose, log_file=log_file), action)
 
 
-def _learnt(chosen: TrainConfig, **settings: Any) -> Answer:
+def _learnt(chosen: TrainConfig, **settings: Any) -> CommandResult:
     from training.overfit import overfit
 
     done = overfit(chosen, **settings)
-    said = "learnt by heart" if done.learnt else "NOT learnt by heart: half of grey's error is what it should come to"
+    verdict = (
+        "learnt by heart" if done.learnt else "NOT learnt by heart: half of grey's error is what it should come to"
+    )
     lines = [
-        f"[bold {'green' if done.learnt else 'red'}]{said}[/bold {'green' if done.learnt else 'red'}]",
+        f"[bold {'green' if done.learnt else 'red'}]{verdict}[/bold {'green' if done.learnt else 'red'}]",
         f"  CIEDE2000 {done.reached:.2f} after {done.steps:,} steps, grey {done.grey:.2f}: {markup(done.sheet)}",
     ]
-    return Answer({**to_json(done), "learnt": done.learnt}, lines, 0 if done.learnt else _UNLEARNT)
+    return CommandResult({**to_json(done), "learnt": done.learnt}, lines, 0 if done.learnt else _UNLEARNT)
 
 
 def _decoded(sources: list[Path], run: Path, short_side: int | None, enough: int | None) -> Path | None:

@@ -11,7 +11,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup, result_for_several
 from pipeline.corrections import correction_of_file
 from pipeline.documents import to_json
 from pipeline.interruption import StopRequest, finish_on_signals
@@ -71,7 +71,7 @@ def _colorize_photo(
         reference=reference,
     )
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from pipeline.commands.targets import check_request, listed, refuse_films_and_folders, targets
         from pipeline.photo.job import PhotoJob, default_output, require_untimed
 
@@ -89,7 +89,7 @@ def _colorize_photo(
     carry_out(reporting, action)
 
 
-def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) -> Answer:
+def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) -> CommandResult:
     from pipeline.callbacks import guarded
     from pipeline.color.colorizer import open_colorizer
     from pipeline.photo.job import colorize_photos
@@ -113,7 +113,7 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
             # No colorizer yet: the photograph is examined before an engine starts.
             only = jobs[0]
             result = colorize_photo(only.source, only.output, options, correction=only.correction, progress=progress)
-            return Answer(to_json(result), [_line(result)])
+            return CommandResult(to_json(result), [_line(result)])
         with open_colorizer(options, progress=progress) as colorizer:
             progress.begin(_PHOTOS, len(jobs), "photos")
             for outcome in colorize_photos(wanted(), colorizer=colorizer, options=options, progress=progress):
@@ -121,14 +121,14 @@ def _colour(jobs: Sequence[PhotoJob], options: Options, reporting: Reporting) ->
                 progress.advance(_PHOTOS)
             progress.end(_PHOTOS)
     lines = [_line(outcome) for outcome in outcomes if isinstance(outcome, PhotoResult)]
-    return answer_for_several(outcomes, lines, count=len(jobs), interrupted=stop.exit_code)
+    return result_for_several(outcomes, lines, count=len(jobs), interrupted=stop.exit_code)
 
 
 def _line(result: PhotoResult) -> str:
     return f"{', '.join(result.tones)}; {result.treatment}: [bold green]{markup(result.output)}[/bold green]"
 
 
-def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:
+def _plan(jobs: Sequence[PhotoJob], options: Options) -> CommandResult:
     from pipeline.commands.targets import existing
 
     found, lines = [], []
@@ -139,4 +139,4 @@ def _plan(jobs: Sequence[PhotoJob], options: Options) -> Answer:
         lines.append(markup(f"{source}: result: {target}"))
         if exists:
             lines.append(existing(overwrite=options.overwrite))
-    return Answer({"dry_run": True, "photos": to_json(found)}, lines)
+    return CommandResult({"dry_run": True, "photos": to_json(found)}, lines)

@@ -12,7 +12,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, carry_out
+from pipeline.commands.exits import CommandResult, Reporting, carry_out
 from pipeline.commands.pages import NoBrowser, announcing, until_ctrl_c
 from pipeline.errors import InputError, UsageError
 from pipeline.options import Options
@@ -43,13 +43,13 @@ def _review(
         list[Path], typer.Argument(metavar="OUTPUT|PHOTO|FILM", help=_WHAT, readable=False, show_default=False)
     ],
     source: Annotated[
-        Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", says=_SOURCE)
+        Path | None, common_options.option(common_options.RUN, "--source", metavar="DIR", help=_SOURCE)
     ] = None,
     engine: common_options.EngineOption = EngineName.AUTO,
     device: common_options.DeviceOption = Options.device,
     model: Annotated[
         str | None,
-        common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", says=_MODEL, show_default=False),
+        common_options.option(common_options.RESULT, "--model", metavar="NAME|FILE", help=_MODEL, show_default=False),
     ] = None,
     output: common_options.Output = None,
     reference: common_options.ReferenceOption = None,
@@ -60,23 +60,25 @@ def _review(
     verbose: common_options.Verbose = 0,
     version: common_options.Version = False,  # noqa: ARG001 - handled by its callback
 ) -> None:
-    def action() -> Answer:
+    def action() -> CommandResult:
         from pipeline.color.colorizer import open_colorizer
         from pipeline.commands.targets import listed
         from pipeline.review.local import serve_locally
         from pipeline.review.server import review_app
         from pipeline.review.studio import Studio
 
-        asked = Options(engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference)
+        chosen = Options(
+            engine=engine, device=device, model=model or Options.model, overwrite=True, reference=reference
+        )
         is_stated = any(_is_typed(ctx, name) for name in ("output", "corrections"))
         catalogue = catalogue_of(
-            listed(items), source, asked, output=output, corrections=corrections, is_stated=is_stated
+            listed(items), source, chosen, output=output, corrections=corrections, is_stated=is_stated
         )
-        opened = replace(asked, model=model or catalogue.options.model)
+        opened = replace(chosen, model=model or catalogue.options.model)
         with until_ctrl_c(), open_colorizer(opened) as colorizer:
             app = review_app(catalogue, Studio(colorizer, catalogue))
             serve_locally(app, ready=announcing("Review", no_browser=no_browser))
-        return Answer({}, ())
+        return CommandResult({}, ())
 
     carry_out(Reporting(verbosity=verbose, log_file=log_file), action)
 

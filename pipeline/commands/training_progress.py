@@ -24,7 +24,7 @@ class TrainingShown:
         """Write lines with ``line``; ``bottom`` updates the last line of a terminal, and is None without one."""
         self._line, self._bottom = line, bottom
         self._last = 0.0
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
     def decoded(self, pictures: int, total: int) -> None:
         """Show how many pictures were decoded, out of how many."""
@@ -33,8 +33,8 @@ class TrainingShown:
     def kept(self, report: CacheReport) -> None:
         """Show which of them were kept."""
         left_out = {why: number for why, number in vars(report).items() if why != "kept" and number}
-        said = [f"{number:,} {why.replace('_', ' ')}" for why, number in left_out.items()]
-        self._new(f"photographs: {report.kept:,}" + (f"; left out: {', '.join(said)}" if said else ""))
+        reasons = [f"{number:,} {why.replace('_', ' ')}" for why, number in left_out.items()]
+        self._new(f"photographs: {report.kept:,}" + (f"; left out: {', '.join(reasons)}" if reasons else ""))
 
     def starting(self) -> None:
         """Show that the network is being prepared, until the end of its first step."""
@@ -61,8 +61,8 @@ class TrainingShown:
             self._line(text)
 
     def _new(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._printed:
+            self._printed.add(text)
             self._line(text)
 
     def _due(self) -> bool:

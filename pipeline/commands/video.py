@@ -13,7 +13,7 @@ import typer
 from pipeline.commands import common_options
 from pipeline.commands.common_options import EngineName
 from pipeline.commands.configuration import ConfiguredCommand
-from pipeline.commands.exits import Answer, Reporting, answer_for_several, carry_out, markup
+from pipeline.commands.exits import CommandResult, Reporting, carry_out, markup, result_for_several
 from pipeline.commands.values import parse_preview, parse_rate
 from pipeline.documents import to_json
 from pipeline.interruption import Cancelled, StopRequest, finish_on_signals
@@ -55,7 +55,7 @@ def _colorize_video(
     quality: common_options.QualityOption = Quality.ACCESS,
     fps: Annotated[
         Fraction | None,
-        common_options.option(common_options.RESULT, "--fps", metavar="RATE", parser=parse_rate, says=_FPS),
+        common_options.option(common_options.RESULT, "--fps", metavar="RATE", parser=parse_rate, help=_FPS),
     ] = None,
     every: common_options.Every = None,
     tone: common_options.ToneOption = Tone.NEUTRALISE,
@@ -70,13 +70,13 @@ def _colorize_video(
     preview: Annotated[
         Any,
         common_options.option(
-            common_options.RUN, "--preview", metavar="10s[@0:05:00]|shots", parser=parse_preview, says=_PREVIEW
+            common_options.RUN, "--preview", metavar="10s[@0:05:00]|shots", parser=parse_preview, help=_PREVIEW
         ),
     ] = None,
     compare: Annotated[
         Layout | None,
         common_options.option(
-            common_options.RESULT, "--compare", metavar=common_options.alternatives(Layout), says=_COMPARE
+            common_options.RESULT, "--compare", metavar=common_options.alternatives(Layout), help=_COMPARE
         ),
     ] = None,
     overwrite: common_options.Overwrite = False,
@@ -108,7 +108,7 @@ def _colorize_video(
         reference=reference,
     )
 
-    def action() -> Answer:
+    def action() -> CommandResult:
         from pipeline.commands.targets import check_request, listed, refuse_photos, targets
         from pipeline.film.comparison import comparison_output
         from pipeline.film.job import default_output
@@ -150,7 +150,7 @@ def _colour(
     *,
     compare: Layout | None,
     corrections: Path | None,
-) -> Answer:
+) -> CommandResult:
     from pipeline.color.colorizer import open_colorizer
     from pipeline.commands.targets import correction_of
     from pipeline.film.comparison import write_comparisons
@@ -169,7 +169,7 @@ def _colour(
             kept = correction_of(*jobs[0], corrections)
             result = colorize_video(*jobs[0], options, correction=kept, progress=progress, stop=stop)
             both = write_comparisons([result], options, compare, progress, known=known)
-            return _answer([result], options, count=1, compared=both)
+            return _result([result], options, count=1, compared=both)
         colorizer = stack.enter_context(open_colorizer(options, progress=progress))
 
         def colour(film: Path, target: Path | None) -> FilmResult:
@@ -184,7 +184,7 @@ def _colour(
                 outcomes.append(_outcome(film, target, colour, progress))
         films = [outcome for outcome in outcomes if isinstance(outcome, FilmResult)]
         both = write_comparisons(films, options, compare, progress, known=known)
-    return _answer(outcomes, options, count=len(jobs), interrupted=stop.exit_code, compared=both)
+    return _result(outcomes, options, count=len(jobs), interrupted=stop.exit_code, compared=both)
 
 
 def _outcome(
@@ -198,14 +198,14 @@ def _outcome(
         return failure
 
 
-def _answer(
+def _result(
     outcomes: Sequence[FilmResult | Failure],
     options: Options,
     *,
     count: int,
     interrupted: int = 0,
     compared: Sequence[Path] = (),
-) -> Answer:
+) -> CommandResult:
     lines: list[str] = []
     results = [outcome for outcome in outcomes if isinstance(outcome, FilmResult)]
     for result in results:
@@ -215,11 +215,11 @@ def _answer(
     lines += [f"before and after: [bold green]{markup(path)}[/bold green]" for path in compared]
     lines += [f"[bold green]{markup(result.output)}[/bold green]" for result in results]
     if count == 1:
-        return Answer(to_json(outcomes[0]), lines)
-    return answer_for_several(outcomes, lines, count=count, interrupted=interrupted)
+        return CommandResult(to_json(outcomes[0]), lines)
+    return result_for_several(outcomes, lines, count=count, interrupted=interrupted)
 
 
-def _plan(films: Sequence[Path], output: Path | None, options: Options, compare: Layout | None) -> Answer:
+def _plan(films: Sequence[Path], output: Path | None, options: Options, compare: Layout | None) -> CommandResult:
     from pipeline.commands.targets import targets
     from pipeline.film.comparison import comparison_output
     from pipeline.film.job import default_output
@@ -239,8 +239,8 @@ def _plan(films: Sequence[Path], output: Path | None, options: Options, compare:
     ]
     lines = [line for _, some in found for line in some]
     if len(found) == 1:
-        return Answer(to_json(found[0][0]), lines)
-    return Answer({"dry_run": True, "films": to_json([document for document, _ in found])}, lines)
+        return CommandResult(to_json(found[0][0]), lines)
+    return CommandResult({"dry_run": True, "films": to_json([document for document, _ in found])}, lines)
 
 
 def _planned(

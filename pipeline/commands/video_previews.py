@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands.exits import Answer, Reporting, markup
+from pipeline.commands.exits import CommandResult, Reporting, markup
 from pipeline.commands.targets import correction_of, existing, targets
 from pipeline.commands.values import SHOTS
 from pipeline.documents import to_json
@@ -63,7 +63,7 @@ def preview_targets(
     return targets(films, output, sheet_output, overwrite=overwrite, reference=options.reference)
 
 
-def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | str, options: Options) -> Answer:
+def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | str, options: Options) -> CommandResult:
     """Describe which previews would be made of ``films``, under which ``names``."""
     what = "one frame of every shot" if wanted == SHOTS else "a part"
     documents, lines = [], []
@@ -73,7 +73,7 @@ def plan_previews(films: Sequence[Path], names: Sequence[Path], wanted: Span | s
         lines.append(markup(f"{film}: preview of {what}: {name}"))
         if exists:
             lines.append(existing(overwrite=options.overwrite))
-    return Answer({"dry_run": True, "preview": True, "previews": to_json(documents)}, lines)
+    return CommandResult({"dry_run": True, "preview": True, "previews": to_json(documents)}, lines)
 
 
 def preview_films(
@@ -85,7 +85,7 @@ def preview_films(
     *,
     compare: Layout | None,
     corrections: Path | None,
-) -> Answer:
+) -> CommandResult:
     """Write the preview of each of ``films`` under its name."""
     from pipeline.film.job import with_correction
     from pipeline.process import prepare_process
@@ -97,14 +97,14 @@ def preview_films(
         finish_on_signals(stop, progress.say)
         for film, name in zip(films, names, strict=True):
             stop.check()
-            asked, references = with_correction(film, options, correction_of(film, name, corrections))
+            corrected, references = with_correction(film, options, correction_of(film, name, corrections))
             if isinstance(wanted, Span):
-                document, line = _part(film, name, wanted, asked, references, compare, progress, stop)
+                document, line = _part(film, name, wanted, corrected, references, compare, progress, stop)
             else:
-                document, line = _sheet(film, name, asked, references, progress)
+                document, line = _sheet(film, name, corrected, references, progress)
             documents.append(document)
             lines.append(line)
-    return Answer({"preview": True, "previews": documents}, lines)
+    return CommandResult({"preview": True, "previews": documents}, lines)
 
 
 def _sheet(

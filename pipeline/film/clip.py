@@ -22,7 +22,7 @@ from pipeline.film.stated_frames import hints_elsewhere
 from pipeline.film_time import time_text
 from pipeline.interruption import StopRequest
 from pipeline.media.codecs import Container
-from pipeline.media.containers import open_container, said
+from pipeline.media.containers import message_of, open_container
 from pipeline.media.deinterlace import whole_pictures
 from pipeline.media.probe import FilmInfo
 from pipeline.media.sampling import frames_from
@@ -116,7 +116,9 @@ def _copy(info: FilmInfo, span: Span, target: Path, stop: StopRequest) -> Fracti
     except OSError as error:
         raise unwritable(target, error) from error
     except av.FFmpegError as error:
-        raise OutputError(f"{target}: cannot be written: {said(error)}", advice="Choose another moment.") from error
+        raise OutputError(
+            f"{target}: cannot be written: {message_of(error)}", advice="Choose another moment."
+        ) from error
     if not count:
         raise UsageError(f"{info.path}: has no frames at {float(span.start):.1f} s", advice="Choose an earlier moment.")
     return seconds

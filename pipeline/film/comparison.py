@@ -150,9 +150,9 @@ def _write(
 
 def _declared(film: FilmInfo) -> dict[str, str]:
     """Return the tags of a comparison with ``film``: the film's declaration of colour, and a description."""
-    said = [line for text in film.metadata.values() for line in text.splitlines() if line.startswith(DECLARATION)]
+    declared = [line for text in film.metadata.values() for line in text.splitlines() if line.startswith(DECLARATION)]
     described = {key: text for key, text in film.metadata.items() if key.lower() == "description"}
-    return {**described, "comment": "; ".join([*(line.strip() for line in said), _REMARK])}
+    return {**described, "comment": "; ".join([*(line.strip() for line in declared), _REMARK])}
 
 
 def _pictures(film: FilmInfo, size: tuple[int, int]) -> Generator[tuple[av.VideoFrame, list[Picture]], None, None]:

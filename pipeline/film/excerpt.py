@@ -12,7 +12,7 @@ import av
 
 from pipeline.errors import InputError, UsageError
 from pipeline.film_time import moment
-from pipeline.media.containers import open_container, said
+from pipeline.media.containers import message_of, open_container
 from pipeline.media.probe import FilmInfo, open_film
 from pipeline.media.sequence import find_sequence
 from pipeline.media.source import AnyPacket, demux, demux_all, open_source, reporting
@@ -63,7 +63,8 @@ def excerpt(source: Path, span: Span, folder: Path, *, rate: Fraction | None = N
             raise unwritable(folder, error) from error
         except (av.FFmpegError, ValueError) as error:
             raise InputError(
-                f"{source}: no part can be cut from it: {said(error)}", advice="Colour the film without --preview."
+                f"{source}: no part can be cut from it: {message_of(error)}",
+                advice="Colour the film without --preview.",
             ) from error
 
 

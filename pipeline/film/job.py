@@ -71,8 +71,8 @@ def colorize_video(
     """
     started = time.monotonic()
     source, stop = Path(source), stop or StopRequest()
-    asked, own_references = with_correction(source, options or Options(), correction, item)
-    planned = _planned(source, output, asked, own_references if references is None else references, originals)
+    corrected, own_references = with_correction(source, options or Options(), correction, item)
+    planned = _planned(source, output, corrected, own_references if references is None else references, originals)
     planned = replace(planned, film=replace(planned.film, elsewhere=elsewhere))
     film, final, originals = planned.film, planned.final, planned.originals
     info, plan, streams = film.info, film.plan, planned.streams

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.media.containers import said
+from pipeline.media.containers import message_of
 from pipeline.media.decode import frames
 from pipeline.media.frames import Frame, Plane, Timestamp
 from pipeline.media.probe import FilmInfo
@@ -93,5 +93,5 @@ def measure_samples(
                 time = Timestamp(place, found.time_base, 0)
                 errors.add(plane, Frame(picture, time, source=found.pixel_format, target=found.pixel_format).luma)
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{found.path}: cannot be decoded: {said(error)}") from error
+            raise InputError(f"{found.path}: cannot be decoded: {message_of(error)}") from error
     return errors.result(Proof.SAMPLED)

@@ -15,7 +15,7 @@ from itertools import chain
 from engines.network import Prediction
 from pipeline.color.evidence_pooling import can_pool
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.scene_memory import SceneMemory
 from pipeline.color.temporal import Scenes, smoothed
@@ -115,14 +115,14 @@ def known_before(before: Sequence[FrameRecord], settings: PredictionSettings) ->
     if not before:
         return scenes.memory
     first = before[0].model_input
-    answer = settings.predict([first])[0]
+    prediction = settings.predict([first])[0]
 
     def predict_others(pictures: Sequence[ModelInput]) -> list[Prediction]:
         others = [picture for picture in pictures if picture is not first]
-        answers = iter(settings.predict(others) if others else ())
-        return [answer if picture is first else next(answers) for picture in pictures]
+        predictions = iter(settings.predict(others) if others else ())
+        return [prediction if picture is first else next(predictions) for picture in pictures]
 
-    if can_pool(answer):
+    if can_pool(prediction):
         for _ in smoothed(before, replace(settings, predict=predict_others), scenes=scenes):
             pass
     return scenes.memory

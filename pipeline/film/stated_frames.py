@@ -52,7 +52,7 @@ class StatedFrames:
 
 
 def stated_frames(film: FilmSource, colorizer: Colorizer) -> StatedFrames:
-    """Return the statements from the film's options and references, each with the network's answer there.
+    """Return the statements from the film's options and references, each with the network's prediction there.
 
     Raises `UsageError` for hints without a time, `InputError` for times beyond the film and for references that cannot
     be used, `UsageError` for those of no frame if the network gives too little.

@@ -18,7 +18,7 @@ from pipeline.errors import InputError, VerificationError
 from pipeline.film.ffmpeg_check import ffmpeg_check
 from pipeline.film.luma_difference import measure_all, measure_samples
 from pipeline.media.codecs import Container
-from pipeline.media.containers import said
+from pipeline.media.containers import message_of
 from pipeline.media.decode import frames
 from pipeline.media.frame_flags import BOTTOM_FIRST, TOP_FIRST
 from pipeline.media.frames import Frame
@@ -355,7 +355,7 @@ def _read_contents(found: FilmInfo) -> _Contents:
                     if last is None or packet.pts > last:
                         last, end = packet.pts, packet.pts + (packet.duration or 0)
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{found.path}: {said(error)}") from error
+            raise InputError(f"{found.path}: {message_of(error)}") from error
     return _Contents(array("q", sorted(times)), array("q", sorted(keys)), end, dict(packets))
 
 

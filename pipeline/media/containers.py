@@ -27,7 +27,7 @@ def open_container(file: Any, mode: Literal["r", "w"], **arguments: Any) -> Any:
     return av.open(file, mode, metadata_errors="surrogateescape", **arguments)
 
 
-def said(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return the message of FFmpeg or the system in ``error``, without its number and the function or file named."""
     return getattr(error, "strerror", None) or str(error)
 

@@ -70,11 +70,11 @@ class Damage:
         texts = [what + (f" ({count} times)" if count > 1 else "") for what, count in places[:_LISTED]]
         if len(places) > _LISTED:
             texts.append(f"and damage in {len(places) - _LISTED} more places")
-        texts += [_told(remedy, found) for remedy, found in self._frames.items()]
+        texts += [_described(remedy, found) for remedy, found in self._frames.items()]
         return (*(Note(NoteKind.CONCEALED, text) for text in texts), *self._remarks)
 
 
-def _told(remedy: Remedy, found: list[tuple[int, Fraction]]) -> str:
+def _described(remedy: Remedy, found: list[tuple[int, Fraction]]) -> str:
     numbers = sorted(number for number, _ in found)
     runs = [[n for _, n in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     named = [f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:_LISTED]]

@@ -12,7 +12,7 @@ import av
 import av.container
 
 from pipeline.errors import InputError
-from pipeline.media.containers import said
+from pipeline.media.containers import message_of
 from pipeline.media.damage import ADVICE, Damage, Remedy, copy_picture
 from pipeline.media.deinterlace import Deinterlacer
 from pipeline.media.expected_frames import ExpectedFrames
@@ -197,7 +197,7 @@ class _Reader:
         yield from waiting
 
     def _cannot_read(self, error: Exception) -> None:
-        self._damage.met(f"frame {self._number} cannot be read: {said(error)}")
+        self._damage.met(f"frame {self._number} cannot be read: {message_of(error)}")
 
     def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
         # An empty packet with a time means "show the last picture again" in AVI; without one, the stream's end.
@@ -211,8 +211,8 @@ class _Reader:
             return self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:
             if not self._damage.conceals:
-                raise self._error(f"cannot be decoded: {said(error)}", self._decoded) from error
-            self._damage.met(f"frame {self._number} is near data that cannot be decoded: {said(error)}")
+                raise self._error(f"cannot be decoded: {message_of(error)}", self._decoded) from error
+            self._damage.met(f"frame {self._number} is near data that cannot be decoded: {message_of(error)}")
             self._expected_frames.suspect()
             return []
 

@@ -13,7 +13,7 @@ import av
 from av.codec.context import Flags, ThreadType
 
 from pipeline.errors import OutputError
-from pipeline.media.containers import said
+from pipeline.media.containers import message_of
 from pipeline.media.frame_flags import BOTTOM_FIRST, with_first_field
 from pipeline.media.frames import Frame
 from pipeline.media.probe import CHROMA_LOCATIONS, ColorTags, FilmInfo
@@ -89,6 +89,6 @@ def refusals(final: Path, plan: VideoPlan) -> Iterator[None]:
         ) from error
     except (av.FFmpegError, ValueError) as error:
         raise OutputError(
-            f"{final}: {plan.encoder.title} in {plan.suffix} cannot be written: {said(error)}",
+            f"{final}: {plan.encoder.title} in {plan.suffix} cannot be written: {message_of(error)}",
             advice="Try another --codec, or --quality master.",
         ) from error

@@ -97,21 +97,21 @@ def _run(program: str, wanted: Any, frames: int) -> Sequence[str]:
         raise NotCheckedError(f"ffmpeg program does not start: {error}") from error
     except subprocess.TimeoutExpired as error:
         raise NotCheckedError(f"ffmpeg program did not end in {limit} s") from error
-    said = done.stderr.strip()
-    if any(text in said.lower() for text in _MISSING_DECODER):
-        raise NotCheckedError(f"the ffmpeg program has no decoder for it: {said.splitlines()[0]}")
-    if done.returncode or said:
-        raise RefusedError(said.splitlines()[0] if said else f"exit code {done.returncode}")
+    messages = done.stderr.strip()
+    if any(text in messages.lower() for text in _MISSING_DECODER):
+        raise NotCheckedError(f"the ffmpeg program has no decoder for it: {messages.splitlines()[0]}")
+    if done.returncode or messages:
+        raise RefusedError(messages.splitlines()[0] if messages else f"exit code {done.returncode}")
     return done.stdout.splitlines()
 
 
 @cache
 def _version(program: str) -> str:
     try:
-        said = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=True).stdout
+        output = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise NotCheckedError(f"ffmpeg program does not start: {error}") from error
-    return said.split()[2] if said.startswith("ffmpeg version") else "of unknown version"
+    return output.split()[2] if output.startswith("ffmpeg version") else "of unknown version"
 
 
 def _packaged() -> str | None:

@@ -19,11 +19,11 @@ _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 def field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:
     """Return FFmpeg's number: the container's, or if they disagree the picture's, because players follow that."""
-    said: int = stream.codec_context.field_order
+    stated: int = stream.codec_context.field_order
     if not picture.interlaced_frame:
-        return said
+        return stated
     orders = BOTTOM_FIRST if _filtered(picture, "select", "eq(interlace_type,TOPFIRST)") is None else TOP_FIRST
-    return said if said in orders else orders[0]
+    return stated if stated in orders else orders[0]
 
 
 def with_first_field(picture: av.VideoFrame, *, bottom: bool) -> av.VideoFrame:

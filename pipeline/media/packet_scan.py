@@ -155,14 +155,14 @@ class _Scan:
         self._is_hidden.append(packet.is_discard)
         self._is_intra = self._is_intra and packet.is_keyframe
         self._has_captions = self._has_captions or holds_captions(data, self._info.codec)
-        said = headers(data, self._info.codec)
-        if said:
-            self._add_shape(said, data)
+        found_headers = headers(data, self._info.codec)
+        if found_headers:
+            self._add_shape(found_headers, data)
 
-    def _add_shape(self, said: bytes, data: bytes) -> None:
-        if said not in self._shapes and len(self._shapes) < _MOST_HEADERS:
-            self._shapes[said] = shape(data, self._info.codec)
-        found = self._shapes.get(said)
+    def _add_shape(self, found_headers: bytes, data: bytes) -> None:
+        if found_headers not in self._shapes and len(self._shapes) < _MOST_HEADERS:
+            self._shapes[found_headers] = shape(data, self._info.codec)
+        found = self._shapes.get(found_headers)
         if found is not None:
             self._sizes[found[:2]] += 1
             self._aspects.setdefault(found[2], len(self._pts) - 1)
@@ -191,7 +191,7 @@ class _Scan:
                 notes.append(Note(NoteKind.ASSUMED, text))
         rate = self._rate(info, times)
         if times and self._untimed:
-            notes.append(Note(NoteKind.ASSUMED, self._said_of_untimed(rate)))
+            notes.append(Note(NoteKind.ASSUMED, self._about_untimed(rate)))
         if len(self._aspects) > 1:
             text = f"pixel aspect changes at frame {max(self._aspects.values()):,}; that of the first frame is written"
             notes.append(Note(NoteKind.CONVERTED, text))
@@ -211,7 +211,7 @@ class _Scan:
             notes=(*info.notes, *notes),
         )
 
-    def _said_of_untimed(self, rate: Fraction | None) -> str:
+    def _about_untimed(self, rate: Fraction | None) -> str:
         if self._untimed < len(self._pts) or rate is None:
             subject = count(self._untimed, "frame")
             return f"{subject} without a time of its own: shown one frame period after the one before"

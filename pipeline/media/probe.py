@@ -14,7 +14,7 @@ import av.container
 import av.container.core
 
 from pipeline.errors import InputError, UsageError
-from pipeline.media.containers import said
+from pipeline.media.containers import message_of
 from pipeline.media.encryption import is_scrambled
 from pipeline.media.first_picture import ATTACHED, encrypted, first_picture, naming_cause, picture_stream
 from pipeline.media.frame_flags import display_matrix, field_order, known_side_data, rotation
@@ -250,7 +250,7 @@ def _described(
         picture, packets = first_picture(path, container, stream)
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path}: its first picture cannot be decoded: {said(error)}",
+            f"{path}: its first picture cannot be decoded: {message_of(error)}",
             advice="Play the film to see if it is damaged.",
         ) from error
     return _describe(path, container, stream, known_side_data(picture), descriptions), picture, packets

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.subtitles.stream import SubtitleStream
 
 from pipeline.media.codecs import Container
-from pipeline.media.containers import said
+from pipeline.media.containers import message_of
 from pipeline.media.damage import Damage
 from pipeline.media.probe import FilmInfo, StreamInfo, open_film
 from pipeline.media.read_log import PacketLog, adts_header
@@ -100,7 +100,7 @@ class Remuxer:
         for packet in demux_all(
             source,
             *(source.streams[index] for index in self._transfers),
-            met=lambda error: self._damage.met(f"a stream beside the picture cannot be read: {said(error)}"),
+            met=lambda error: self._damage.met(f"a stream beside the picture cannot be read: {message_of(error)}"),
         ):
             index = packet.stream.index
             retimer.apply(packet)
@@ -132,7 +132,7 @@ class Remuxer:
         try:
             return list(self._transfers[index].take(packet))
         except (av.FFmpegError, OSError) as error:
-            self._damage.met(f"{self._streams[index].type} {index} cannot be decoded everywhere: {said(error)}")
+            self._damage.met(f"{self._streams[index].type} {index} cannot be decoded everywhere: {message_of(error)}")
             return []
 
     def _is_in_order(self, index: int, packet: AnyPacket) -> bool:

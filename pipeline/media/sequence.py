@@ -100,7 +100,7 @@ def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
             f"{folder}: of its pictures only {prefix}{first:0{digits}}{suffix} has a number",
             advice="The pictures of a film have names like frame_000001.dpx. For photographs use colorize-archive.",
         )
-    said = rate or _dpx_rate(folder / f"{prefix}{first:0{digits}}{suffix}")
+    stated = rate or _dpx_rate(folder / f"{prefix}{first:0{digits}}{suffix}")
     return Sequence(
         folder=folder,
         prefix=prefix,
@@ -108,8 +108,8 @@ def find_sequence(folder: Path, rate: Fraction | None = None) -> Sequence:
         suffix=suffix,
         first=first,
         count=count,
-        rate=said or DEFAULT_RATE,
-        rate_is_assumed=said is None,
+        rate=stated or DEFAULT_RATE,
+        rate_is_assumed=stated is None,
         others=tuple(sorted(others)),
     )
 

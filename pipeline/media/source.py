@@ -17,7 +17,7 @@ import av.error
 
 from pipeline.errors import InputError
 from pipeline.interruption import called_from_native
-from pipeline.media.containers import open_container, said, verbose_log
+from pipeline.media.containers import message_of, open_container, verbose_log
 from pipeline.media.film_formats import FORMAT_WHITELIST
 from pipeline.media.native_files import SourceFile
 from pipeline.media.sequence import Sequence
@@ -205,6 +205,8 @@ def reporting(path: Path) -> Iterator[None]:
                 f"{path}: ends within its header, or its header is damaged",
                 advice="Copy the file again from its source.",
             ) from error
-        raise InputError(f"{path}: cannot be read: {said(error)}", advice="Check the disk and the file.") from error
+        raise InputError(
+            f"{path}: cannot be read: {message_of(error)}", advice="Check the disk and the file."
+        ) from error
     except OSError as error:
         raise unreadable(path, error) from error

@@ -154,8 +154,8 @@ def _because(stream: StreamInfo, action: Action, reason: str, codec: str = "") -
 
 def _lacks_layout(container: Container, stream: StreamInfo) -> str:
     # Otherwise found only on finishing the file: MP4 records which channel of PCM is which, Matroska need not.
-    is_told = not stream.layout.endswith("channels") or container is not Container.MP4 or stream.codec[:4] != "pcm_"
-    return "" if is_told else "no layout"
+    has_layout = not stream.layout.endswith("channels") or container is not Container.MP4 or stream.codec[:4] != "pcm_"
+    return "" if has_layout else "no layout"
 
 
 def _refusal(container: Container, stream: av.stream.Stream) -> str:

@@ -14,7 +14,7 @@ from pipeline.media.stills import OWN_SYSTEM, AiColour, Page
 from pipeline.media.stills.arrays import still_of
 from pipeline.options import Options
 from pipeline.photo.picture import paint, prepare_picture
-from pipeline.photo.reference_pictures import ReferencePictures, answer_of
+from pipeline.photo.reference_pictures import ReferencePictures, predicted_chroma
 from pipeline.progress import Progress, announced
 
 NAME = "picture in memory"
@@ -76,9 +76,9 @@ def _coloured(
         seen = prepare_picture(still, opened, options)
         notes, made = seen.notes, pixels
         if seen.is_coloured:
-            lending = ReferencePictures(opened).of(() if options.reference is None else (options.reference,))
-            answer = answer_of(opened.examine(seen.model_input), seen, opened, lending)
-            page = Page(still, paint(seen, answer, label="picture").strips, AiColour(system=OWN_SYSTEM, version=""))
+            references = ReferencePictures(opened).of(() if options.reference is None else (options.reference,))
+            predicted = predicted_chroma(opened.examine(seen.model_input), seen, opened, references)
+            page = Page(still, paint(seen, predicted, label="picture").strips, AiColour(system=OWN_SYSTEM, version=""))
             made, profile = np.concatenate(list(page.strips_with_alpha())), page.metadata[0].profile
             notes = (*notes, *opened.notes(), *still.notes)
         for note in notes:

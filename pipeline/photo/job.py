@@ -30,8 +30,8 @@ from pipeline.media.stills import (
 )
 from pipeline.options import Options
 from pipeline.originals import NO_ORIGINALS, Originals
-from pipeline.photo.picture import Answer, Picture, PictureResult, paint, prepare_picture
-from pipeline.photo.reference_pictures import ReferencePictures, answer_of
+from pipeline.photo.picture import Picture, PictureResult, PredictedChroma, paint, prepare_picture
+from pipeline.photo.reference_pictures import ReferencePictures, predicted_chroma
 from pipeline.photo.verification import verify_copy, verify_pages
 from pipeline.progress import Progress, Silent, announced
 from pipeline.publish import check_target, publishing
@@ -78,7 +78,7 @@ class _Fault:
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photograph that was read: its pictures (only a TIFF can have several) and the network's answers to them.
+    """A photograph that was read: its pictures (only a TIFF can have several) and the network's prediction for them.
 
     ``reference`` provides colours for them, ``references`` are the files that it was made from.
     """
@@ -87,7 +87,7 @@ class _Photo:
     pictures: tuple[Picture, ...]
     reference: Reference | None = None
     references: tuple[Path, ...] = ()
-    answers: tuple[Answer | None, ...] = ()
+    predicted: tuple[PredictedChroma | None, ...] = ()
 
     @property
     def weight(self) -> int:
@@ -185,8 +185,8 @@ def _coloured(
     jobs: Iterable[PhotoJob], colorizer: Colorizer, options: Options
 ) -> Generator[_Photo | _Fault, None, None]:
     with closing(ahead(_read(jobs, colorizer, options), depth=2, name="read", threads=options.threads)) as photos:
-        answered = _answered(photos, colorizer)
-        with closing(ahead(answered, depth=2, name="colour", threads=options.threads)) as ready:
+        predicted = _predicted(photos, colorizer)
+        with closing(ahead(predicted, depth=2, name="colour", threads=options.threads)) as ready:
             yield from ready
 
 
@@ -244,30 +244,30 @@ def _check_name(job: PhotoJob, found: StillFormat) -> None:
         )
 
 
-def _answered(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Generator[_Photo | _Fault, None, None]:
+def _predicted(photos: Iterable[_Photo | _Fault], colorizer: Colorizer) -> Generator[_Photo | _Fault, None, None]:
     """Run the network on the pictures that will be coloured, batching those of many photographs."""
     for window in _windows(photos):
         alike = (photo for photo in window if isinstance(photo, _Photo) and photo.reference is None)
         pictures = (picture for photo in alike for picture in photo.pictures)
-        asked = [picture.model_input for picture in pictures if picture.is_coloured and not picture.adjustments.hints]
-        answers = iter(colorizer.predict(asked))
+        wanted = [picture.model_input for picture in pictures if picture.is_coloured and not picture.adjustments.hints]
+        predicted = iter(colorizer.predict(wanted))
         for photo in window:
             if isinstance(photo, _Fault):
                 yield photo
             else:
-                yield replace(photo, answers=tuple(_answers(photo, answers, colorizer)))
+                yield replace(photo, predicted=tuple(_predicted_pages(photo, predicted, colorizer)))
 
 
-def _answers(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Iterator[Answer | None]:
+def _predicted_pages(photo: _Photo, batched: Iterator[F32], colorizer: Colorizer) -> Iterator[PredictedChroma | None]:
     for picture in photo.pictures:
         if not picture.is_coloured:
             yield None
         elif photo.reference is None and not picture.adjustments.hints:
-            yield Answer(next(batched))
+            yield PredictedChroma(next(batched))
         else:
             # This needs the network's full prediction, which batches do not keep.
             prediction = colorizer.examine(picture.model_input)
-            yield answer_of(prediction, picture, colorizer, photo.reference)
+            yield predicted_chroma(prediction, picture, colorizer, photo.reference)
 
 
 def _weight(photo: _Photo | _Fault) -> int:
@@ -299,8 +299,8 @@ def _result(photo: _Photo, colorizer: Colorizer, options: Options) -> PhotoResul
     job, first = photo.job, photo.pictures[0]
     is_alone = len(photo.pictures) == 1
     results = [
-        paint(picture, answer, label=job.source.name if is_alone else f"page {number}")
-        for number, (picture, answer) in enumerate(zip(photo.pictures, photo.answers, strict=True), 1)
+        paint(picture, predicted, label=job.source.name if is_alone else f"page {number}")
+        for number, (picture, predicted) in enumerate(zip(photo.pictures, photo.predicted, strict=True), 1)
     ]
     originals = job.protected.and_of(*photo.references)
     with publishing(job.output, overwrite=options.overwrite, originals=originals) as temporary:

@@ -148,18 +148,18 @@ def colorize_photo(
         raise UsageError(
             f"output: is of type {type(output).__name__}, not a path", advice="Give a path, None or nothing."
         )
-    with guarded(progress or Silent(), StopRequest()) as told:
+    with guarded(progress or Silent(), StopRequest()) as guarded_progress:
         if isinstance(source, str | PurePath):
-            return _of_path(Path(source), output, options, correction, colorizer, told)
+            return _of_path(Path(source), output, options, correction, colorizer, guarded_progress)
         _check_stays_in_memory(output, correction)
         if isinstance(source, bytes):
-            return _encoded(source, options, colorizer, told)
+            return _encoded(source, options, colorizer, guarded_progress)
         if isinstance(source, Image.Image):
-            return coloured_image(source, options, colorizer, told)
+            return coloured_image(source, options, colorizer, guarded_progress)
         if isinstance(source, np.ndarray):
-            return coloured_array(source, options, colorizer, told)
+            return coloured_array(source, options, colorizer, guarded_progress)
         if hasattr(source, "read"):
-            return BytesIO(_encoded(_content(source), options, colorizer, told))
+            return BytesIO(_encoded(_content(source), options, colorizer, guarded_progress))
     raise _of_another_kind(source)
 
 

@@ -112,8 +112,8 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """The network's answer to a picture: ``ab`` (2, h, w), and its ``features``, if hints need them."""
+class PredictedChroma:
+    """The network's prediction for a picture: ``ab`` (2, h, w), and its ``features``, if hints need them."""
 
     ab: F32
     features: Features | None = None
@@ -174,8 +174,8 @@ def _is_own(still: Still, options: Options) -> bool:
     return options.treat_as is TreatAs.AUTO and declares_ai_colour(still.metadata.xmp, OWN_SYSTEM)
 
 
-def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResult:
-    """Apply the network's ``answer`` to the picture at full size; None leaves it as it is.
+def paint(picture: Picture, predicted: PredictedChroma | None, *, label: str) -> PictureResult:
+    """Apply the ``predicted`` chroma to the picture at full size; None leaves it as it is.
 
     ``label`` is that of the preview.
     """
@@ -183,10 +183,10 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
     luma, chroma, clipped = turn.stored(picture.model_input.luma), still.chroma, 0.0
     strips: Iterator[Strip] | None = None
     fine = None
-    if answer is not None:
-        calm = calm_parts(picture.model_input, answer.ab)
-        made, beside = adjusted_answer(picture.model_input, answer, picture.adjustments, calm)
-        said = partial(
+    if predicted is not None:
+        calm = calm_parts(picture.model_input, predicted.ab)
+        made, beside = adjusted_chroma(picture.model_input, predicted, picture.adjustments, calm)
+        upsampled_in = partial(
             upsample,
             picture.model_input,
             made.ab,
@@ -194,9 +194,9 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
             hints=picture.adjustments.hints,
             change=made.change,
         )
-        shown = upsampled = keeping_own(said().times(beside), picture, made)
+        shown = upsampled = keeping_own(upsampled_in().times(beside), picture, made)
         if picture.space is not None:
-            upsampled = keeping_own(said(picture.space).times(beside), picture, made)
+            upsampled = keeping_own(upsampled_in(picture.space).times(beside), picture, made)
         chroma, clipped = shown.small(luma, picture.color_spec.matrix), upsampled.clipped
         strips = _strips(upsampled, picture)
         fine = None if upsampled.exact is None else upsampled.exact.squares(BLOCK, *still.luma.shape)
@@ -219,15 +219,15 @@ def paint(picture: Picture, answer: Answer | None, *, label: str) -> PictureResu
 
 @dataclass(frozen=True, eq=False)
 class CalmParts:
-    """Areas without the network's colour: ``weight`` (h, w) of its answer, ``beside`` of the stored model input."""
+    """Areas without the network's colour: ``weight`` (h, w) of its prediction, ``beside`` of the stored model input."""
 
     weight: F32
     beside: F32
 
 
-def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
-    """Return the areas of ``picture`` that stay neutral whatever a person asks for, for an ``answer`` ab (2, h, w)."""
-    shape = answer.shape[1:]
+def calm_parts(picture: ModelInput, predicted: F32) -> CalmParts:
+    """Return the areas of ``picture`` that stay neutral whatever a person asks for, for ``predicted`` ab (2, h, w)."""
+    shape = predicted.shape[1:]
     luma = picture.turn.stored(picture.luma)
     return CalmParts(
         weight=neutral_weight(picture.luma, shape) * beside_page(picture.luma, shape),
@@ -235,13 +235,15 @@ def calm_parts(picture: ModelInput, answer: F32) -> CalmParts:
     )
 
 
-def adjusted_answer(picture: ModelInput, answer: Answer, wanted: Adjustments, calm: CalmParts) -> tuple[Adjusted, F32]:
-    """Return the network's ``answer`` with neutral areas removed and a person's adjustments applied.
+def adjusted_chroma(
+    picture: ModelInput, predicted: PredictedChroma, wanted: Adjustments, calm: CalmParts
+) -> tuple[Adjusted, F32]:
+    """Return the ``predicted`` chroma with neutral areas removed and a person's adjustments applied.
 
     The second value is a factor for the upsampled chroma, 0..1, in the file's orientation: upsampling carries colour
     across the edges of prints onto the page, where only a hint may put it.
     """
-    made = wanted.applied(answer.ab * calm.weight, picture.luma, answer.features)
+    made = wanted.applied(predicted.ab * calm.weight, picture.luma, predicted.features)
     height, width = picture.luma.shape
     stated = np.asarray(cv2.resize(made.share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return made, np.maximum(calm.beside, picture.turn.stored(stated))

@@ -11,10 +11,10 @@ from pathlib import Path
 from engines.network import Prediction
 from pipeline.color.colorizer import Colorizer
 from pipeline.color.hints import Features
-from pipeline.color.references import Reference, lend, reference_of
+from pipeline.color.references import Reference, reference_of, transferred
 from pipeline.errors import InputError
 from pipeline.media.stills import read_still
-from pipeline.photo.picture import Answer, Picture, space_of
+from pipeline.photo.picture import Picture, PredictedChroma, space_of
 from pipeline.reference_files import size_and_time
 
 _KEPT = 8
@@ -64,14 +64,14 @@ class ReferencePictures:
             ) from error
 
 
-def answer_of(
+def predicted_chroma(
     prediction: Prediction, picture: Picture, colorizer: Colorizer, reference: Reference | None = None
-) -> Answer:
-    """Return the network's answer to ``picture``, with the colours of ``reference`` if there is one.
+) -> PredictedChroma:
+    """Return the network's prediction for ``picture``, with the colours of ``reference`` if there is one.
 
     ``prediction`` is that of `Colorizer.examine`.
     """
     features = None if prediction.features is None else Features(prediction.features[0])
     if reference is None:
-        return Answer(prediction.ab[0], features)
-    return Answer(lend(colorizer, reference, picture.model_input, prediction), features)
+        return PredictedChroma(prediction.ab[0], features)
+    return PredictedChroma(transferred(colorizer, reference, picture.model_input, prediction), features)

@@ -24,16 +24,16 @@ from pipeline.errors import InputError
 from pipeline.media.stills import Still, read_still
 from pipeline.options import Options
 from pipeline.photo.picture import (
-    Answer,
     CalmParts,
     Picture,
-    adjusted_answer,
+    PredictedChroma,
+    adjusted_chroma,
     calm_parts,
     keeping_own,
     prepare_picture,
     treatment_of,
 )
-from pipeline.photo.reference_pictures import answer_of
+from pipeline.photo.reference_pictures import predicted_chroma
 from pipeline.results import Treatment
 from pipeline.sizes import size_within
 
@@ -60,7 +60,7 @@ class ScreenPhoto:
     colorizer: Colorizer
     number: int = 1
     pages: int = 1
-    _answered: tuple[Reference | None, Answer] | None = field(default=None, init=False)
+    _predicted: tuple[Reference | None, PredictedChroma] | None = field(default=None, init=False)
 
     @cached_property
     def luma(self) -> F32:
@@ -90,9 +90,9 @@ class ScreenPhoto:
             return self.before()
         picture = replace(self.picture, treatment=Treatment.COLOURED, treat_as=options.treat_as)
         seen, spec = picture.model_input, still_spec(_BITS)
-        asked = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
-        made, beside = adjusted_answer(seen, self._answer(reference), asked, self._calm)
-        upsampled = upsample(seen, made.ab, spec, hints=asked.hints, change=made.change).times(beside)
+        wanted = adjustments(saturation=options.saturation, hints=options.hints, page=self.number)
+        made, beside = adjusted_chroma(seen, self._predicted_with(reference), wanted, self._calm)
+        upsampled = upsample(seen, made.ab, spec, hints=wanted.hints, change=made.change).times(beside)
         return self._rgb(keeping_own(upsampled, picture, made))
 
     def with_chroma(self, ab: F32, hints: Sequence[ColorHint]) -> Rgb:
@@ -116,11 +116,11 @@ class ScreenPhoto:
         ]
         return list(dict.fromkeys(found))
 
-    def _answer(self, reference: Reference | None) -> Answer:
-        known = self._answered
+    def _predicted_with(self, reference: Reference | None) -> PredictedChroma:
+        known = self._predicted
         if known is None or known[0] is not reference:
-            known = reference, answer_of(self.prediction, self.picture, self.colorizer, reference)
-            self._answered = known
+            known = reference, predicted_chroma(self.prediction, self.picture, self.colorizer, reference)
+            self._predicted = known
         return known[1]
 
     def _rgb(self, upsampled: Upsampled) -> Rgb:

@@ -21,9 +21,9 @@ def verify_pages(path: Path, pages: Sequence[Page]) -> Verification:
         with Renamed(path, name).errors():
             checks = verify_still(path, pages)
     except InputError as error:
-        said = str(error).removeprefix(f"{name}: ")
+        reason = str(error).removeprefix(f"{name}: ")
         raise VerificationError(
-            f"{name}: the finished result failed verification: {said}",
+            f"{name}: the finished result failed verification: {reason}",
             advice="It was not given its name. Run it again; if it fails again, test memory and disk, and report it.",
         ) from error
     return Verification(

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-Answer = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 _HOST = "127.0.0.1"
 _HEADERS = {
@@ -61,10 +61,10 @@ def page_file(path: str, name: str) -> Route:
     """Return a route that serves the file ``name`` from this package's ``static`` folder at ``path``."""
     content = files("pipeline.review").joinpath("static", name)
 
-    async def answer(_: Request) -> Response:
+    async def handler(_: Request) -> Response:
         return Response(content.read_bytes(), media_type=_KINDS[f".{name.rpartition('.')[2]}"])
 
-    return Route(path, answer)
+    return Route(path, handler)
 
 
 class _Guard:
@@ -74,12 +74,12 @@ class _Guard:
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self._token, self._cookie = token, f"autochrome-{port}"
 
-    async def __call__(self, request: Request, go_on: Answer) -> Response:
-        response = await self._answer(request, go_on)
+    async def __call__(self, request: Request, go_on: Handler) -> Response:
+        response = await self._handled(request, go_on)
         response.headers.update(_HEADERS)
         return response
 
-    async def _answer(self, request: Request, go_on: Answer) -> Response:
+    async def _handled(self, request: Request, go_on: Handler) -> Response:
         host = request.headers.get("host", "")
         if host not in self._hosts:
             return PlainTextResponse("This page answers to 127.0.0.1 alone.", 403)

@@ -79,7 +79,7 @@ def review_app(catalogue: Catalogue, studio: Studio) -> Starlette:
             Route("/api/playing", pages.playing),
             Route("/api/playing", pages.stop_playing, methods=["DELETE"]),
         ],
-        exception_handlers={AutochromeError: _told, KeyError: _unknown, ValueError: _refused},
+        exception_handlers={AutochromeError: _error, KeyError: _unknown, ValueError: _refused},
     )
 
 
@@ -276,8 +276,8 @@ class _Pages:
         return Json({"output": str(self._studio.render(item))})
 
 
-def _picture(content: bytes, **told: int) -> Response:
-    headers = {f"Autochrome-{name.capitalize()}": str(value) for name, value in told.items()}
+def _picture(content: bytes, **facts: int) -> Response:
+    headers = {f"Autochrome-{name.capitalize()}": str(value) for name, value in facts.items()}
     return Response(content, media_type="image/jpeg", headers=headers)
 
 
@@ -306,7 +306,7 @@ async def _sent(request: Request) -> Correction:
         raise ValueError(f"not JSON: {error}") from error
 
 
-async def _told(_: Request, error: Exception) -> Response:
+async def _error(_: Request, error: Exception) -> Response:
     assert isinstance(error, AutochromeError)
     return Json({"error": str(error), "advice": error.advice}, 409)
 

@@ -122,6 +122,7 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch, t
     assert cache_folder().is_relative_to(Path.home())
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_unless_asked_for(tiny: Path, own_cache: Path) -> None:
     pytest.importorskip("openvino")
     before = set(own_cache.rglob("*"))
@@ -169,6 +170,7 @@ def test_precisions_and_weights_do_not_share_a_file(tiny: Path, tmp_path: Path) 
     assert len(list(tmp_path.rglob("*.compiled"))) == len({first.spec.precision, second.spec.precision})
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time_compiles(tmp_path: Path) -> None:
     code = """
         import sys

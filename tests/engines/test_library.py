@@ -150,5 +150,5 @@ def test_a_card_that_lies_about_the_graph_is_found_when_opening(library: Path, f
     add_model(foreign, name="dd")
     path = library / "dd.json"
     path.write_text(path.read_text().replace('"input"', '"picture"'))
-    with pytest.raises(WeightsError, match="takes input and answers output, not picture"):
+    with pytest.raises(WeightsError, match="takes input and returns output, not picture"):
         open_network("onnxruntime", "dd")

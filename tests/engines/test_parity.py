@@ -27,7 +27,7 @@ def rounded(answer: F32) -> F32:
     return answer.astype(np.float16).astype(np.float32)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "fault",
     [

@@ -1,4 +1,4 @@
-"""What a graph takes and answers is read without the package onnx, and so is how it begins."""
+"""What a graph takes and returns is read without the package onnx, and so is how it begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_graph_is_described_without_the_package_onnx(tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "onnx", None)
     found = signature(weights)
     assert found == Signature((Port("input", (1, 3, 64, 64)),), (Port("output", (1, 2, 64, 64)),))
-    assert str(found) == "it takes input (1, 3, 64, 64) float32 and answers output (1, 2, 64, 64) float32"
+    assert str(found) == "it takes input (1, 3, 64, 64) float32 and returns output (1, 2, 64, 64) float32"
 
 
 def test_open_sides_are_open(tiny: Path) -> None:

@@ -298,7 +298,7 @@ def test_a_callback_is_told_of_every_frame_and_photograph(media: Path, colorizer
     ]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("method", ["begin", "note", "advance"])
 def test_a_cancelled_film_leaves_nothing_behind(method: str, media: Path, colorizer: Colorizer) -> None:
     before = sorted(media.rglob("*"))
@@ -375,6 +375,7 @@ def test_a_cancelled_archive_keeps_what_is_done_and_goes_on(
     assert (last.photos + last.films, last.skipped) == (3 - done, done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_an_archive_is_cancelled_from_another_thread(
     jobs: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch

@@ -86,6 +86,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert [(list(one.handlers), one.level) for one in loggers] == before
 
 
+@pytest.mark.slow
 def test_importing_and_failing_print_and_configure_nothing() -> None:
     program = """
 import logging

@@ -1,37 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 
 from engines.errors import EngineError
-from engines.network import NetworkSpec, Prediction
+from engines.network import Prediction
 from engines.tensors import F32, InputSize
 from tests.training.conftest import synthetic_photo
+from tests.training.evaluation_sets import SPEC
 from training.evaluate import find_set
 from training.hint_scores import hint_scores
 
 
 class Obedient:
-    """Paints every place with the hint there, and the others grey."""
+    """Gives every place the colour of the hint there, and leaves the others grey."""
 
     def __init__(self, *, takes_hints: bool = True) -> None:
-        self.spec = NetworkSpec(
-            model="obedient",
-            weights_sha256="0" * 64,
-            fingerprint="0" * 64,
-            licence="",
-            contract="",
-            engine="",
-            runtime="",
-            device="",
-            precision="f32",
-            size=InputSize(multiple=8, film=64, photo=64),
-            stride=4,
-            max_batch=1,
-            takes_hints=takes_hints,
-        )
+        self.spec = replace(SPEC, size=InputSize(multiple=8, film=64, photo=64), takes_hints=takes_hints)
 
     def predict(self, lightness: F32, hints: F32 | None = None) -> Prediction:
         assert hints is not None

@@ -66,11 +66,11 @@ class Coherent(BinClassifier):
 
     def evidence(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
         """Return the features before positions that look alike are averaged, (N, 96, H / 4, W / 4)."""
-        told = self.hints(hints) if hints is not None else (None, None, None)
+        hinted = self.hints(hints) if hints is not None else (None, None, None)
         half = self.encoder.stem(lightness)
-        quarter = _joined(self.encoder.layer1(F.max_pool2d(half, 3, 2, 1)), told[0])
-        eighth = _joined(self.encoder.layer2(quarter), told[1])
-        sixteenth = self.scene16(_joined(self.encoder.layer3(eighth), told[2]))
+        quarter = _joined(self.encoder.layer1(F.max_pool2d(half, 3, 2, 1)), hinted[0])
+        eighth = _joined(self.encoder.layer2(quarter), hinted[1])
+        sixteenth = self.scene16(_joined(self.encoder.layer3(eighth), hinted[2]))
         x = self.context(sixteenth)
         x = self.scene32(x + self.scene(x.mean(dim=(2, 3)))[:, :, None, None])
         x = self.refine16(self.up16(torch.cat([double(x), sixteenth], dim=1)))
@@ -89,8 +89,8 @@ class Coherent(BinClassifier):
         return self.head(self.coherence(evidence, lightness)), self.head(F.avg_pool2d(evidence, 2))
 
 
-def _joined(features: Tensor, told: Tensor | None) -> Tensor:
-    return features if told is None else features + told
+def _joined(features: Tensor, hinted: Tensor | None) -> Tensor:
+    return features if hinted is None else features + hinted
 
 
 class Hints(nn.Module):
@@ -116,14 +116,14 @@ class Hints(nn.Module):
 
     def forward(self, hints: Tensor) -> tuple[Tensor, ...]:
         """Return what to add at each stride."""
-        told = []
+        hinted = []
         for number, path in enumerate(self.paths):
             seen = hints if number == 0 else F.avg_pool2d(hints, 2**number)
             share = seen[:, 2:]
             # The mean of the hints in a cell, however few of its positions they cover; 0 if there are none.
             known = seen / (share + _FEWEST)
-            told.append(path(torch.cat([known[:, :2] / _AB_SCALE, known[:, 2:], share], dim=1)))
-        return tuple(told)
+            hinted.append(path(torch.cat([known[:, :2] / _AB_SCALE, known[:, 2:], share], dim=1)))
+        return tuple(hinted)
 
 
 class Coherence(nn.Module):

@@ -150,10 +150,10 @@ def _load(encoder: nn.Module, state: Mapping[str, Tensor], *, may_lack: Sequence
     missing = sorted(wanted - state.keys())
     unknown = sorted(state.keys() - own.keys())
     misshapen = sorted(name for name in wanted & state.keys() if state[name].shape != own[name].shape)
-    for said, names in (("without", missing), ("unknown:", unknown), ("of another shape:", misshapen)):
+    for problem, names in (("without", missing), ("unknown:", unknown), ("of another shape:", misshapen)):
         if names:
             raise WeightsError(
-                f"not this encoder's weights: {said} {', '.join(names[:5])}",
+                f"not this encoder's weights: {problem} {', '.join(names[:5])}",
                 advice="colorize-model backbone FILE makes them, of a whole file or one that ends early, and says for "
                 "which encoder.",
             )

@@ -60,5 +60,5 @@ class Pix2PixUNet(nn.Module):
             skips.append(x)
         for up, skip in zip(self.up, skips[-2::-1], strict=True):
             x = torch.cat([up(x), skip], dim=1)
-        answer: Tensor = self.head(x)
-        return (torch.tanh(answer) + 1) / 2 if self._rgb else bounded_ab(answer)
+        output: Tensor = self.head(x)
+        return (torch.tanh(output) + 1) / 2 if self._rgb else bounded_ab(output)

@@ -44,8 +44,8 @@ class ResNet18UNet(nn.Module):
         x = self.up4(x, quarter)
         x = self.up2(x, half)
         x = torch.cat([self.up1(x), centred(lightness)], dim=1)
-        answer: Tensor = AB_REACH * self.head(F.relu(x + self.refine(x)))
-        return answer
+        output: Tensor = AB_REACH * self.head(F.relu(x + self.refine(x)))
+        return output
 
 
 class UpBlock(nn.Module):
@@ -62,8 +62,8 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return (N, outputs, 2 H, 2 W) for ``x`` (N, inputs, H, W) and ``skip`` (N, skip, 2 H, 2 W)."""
-        answer: Tensor = self.convs(F.relu(torch.cat([self.up(x), self.norm(skip)], dim=1)))
-        return answer
+        output: Tensor = self.convs(F.relu(torch.cat([self.up(x), self.norm(skip)], dim=1)))
+        return output
 
 
 def shuffled_up(inputs: int, outputs: int) -> nn.Sequential:

@@ -49,5 +49,5 @@ class VGG16Autoencoder(nn.Module):
 
     def decode(self, features: Tensor) -> Tensor:
         """Return a* and b* for the encoder's features (N, 512, H / 32, W / 32)."""
-        answer: Tensor = AB_UNIT * self.decoder(features)
-        return answer
+        output: Tensor = AB_UNIT * self.decoder(features)
+        return output

@@ -100,7 +100,7 @@ class PoolExecutor(Generic[R]):
         self._under_way: set[str] | None = None
         self._helped: set[tuple[R, Path]] = set()
         self._deaths = 0
-        self._told: set[tuple[R, bool]] = set()
+        self._stops_sent: set[tuple[R, bool]] = set()
         self._deadline: float | None = None
 
     def __enter__(self) -> Self:
@@ -232,8 +232,8 @@ class PoolExecutor(Generic[R]):
         if not stop.is_made:
             return
         for remote in self._busy:
-            if (remote, stop.is_at_once) not in self._told:
-                self._told.add((remote, stop.is_at_once))
+            if (remote, stop.is_at_once) not in self._stops_sent:
+                self._stops_sent.add((remote, stop.is_at_once))
                 remote.stop(at_once=stop.is_at_once)
         if stop.is_at_once:
             self._deadline = self._deadline or time.monotonic() + _PATIENCE

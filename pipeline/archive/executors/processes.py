@@ -102,11 +102,11 @@ def _serve(line: _Line, settings: WorkerSettings, fence: Path) -> None:
 def _listen(line: _Line, worker: Worker) -> None:
     try:
         while True:
-            said = line.recv()
-            if isinstance(said, Task):
-                worker.begin(said)
+            message = line.recv()
+            if isinstance(message, Task):
+                worker.begin(message)
             else:
-                worker.stop(at_once=bool(said))
+                worker.stop(at_once=bool(message))
     except _GONE:
         # The driver died: nobody would receive the results.
         os._exit(1)

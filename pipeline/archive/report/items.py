@@ -131,8 +131,8 @@ def _shared_facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Taken for", f"{', '.join(result['tones'])}; {result['treatment']}"
     elif shots := result.get("shots"):
         counts: Counter[tuple[str, str]] = Counter((shot["tone"], shot["treatment"]) for shot in shots)
-        said = (f"{number:,} x {tone}, {treatment}" for (tone, treatment), number in sorted(counts.items()))
-        yield "Shots", "; ".join(said)
+        texts = (f"{number:,} x {tone}, {treatment}" for (tone, treatment), number in sorted(counts.items()))
+        yield "Shots", "; ".join(texts)
     if result:
         yield "Made by", f"{result['model']} on {result['engine']}"
 
@@ -222,12 +222,12 @@ class Items:
         except InputError:
             # The run reports what is wrong with it as an error of this item.
             return [("Set right", "cannot be read")]
-        said = ", ".join(_said(correction))
+        changes = ", ".join(_changes(correction))
         accepted = [("Accepted", "by a person")] if correction.accepted else []
-        return [*([("Set right", said)] if said else []), *accepted]
+        return [*([("Set right", changes)] if changes else []), *accepted]
 
 
-def _said(correction: Correction) -> Iterator[str]:
+def _changes(correction: Correction) -> Iterator[str]:
     """Describe ``correction`` in words."""
     if correction.hints:
         yield count(len(correction.hints), "colour")

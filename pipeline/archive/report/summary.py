@@ -76,11 +76,11 @@ def records_at(ledgers: Sequence[LedgerReader], places: Iterable[int]) -> Iterat
     """Yield the ledgers and items at these places of a `Summary.order`, in the same order, a page at a time."""
     left = map(int, places)
     while page := list(islice(left, _PAGE)):
-        asked = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in page]
+        pairs = [(place >> _BITS, place & ((1 << _BITS) - 1)) for place in page]
         found = {
-            number: ledgers[number].at([row for of, row in asked if of == number]) for number in {of for of, _ in asked}
+            number: ledgers[number].at([row for of, row in pairs if of == number]) for number in {of for of, _ in pairs}
         }
-        yield from ((ledgers[number], found[number][row]) for number, row in asked)
+        yield from ((ledgers[number], found[number][row]) for number, row in pairs)
 
 
 def _once(ledgers: Sequence[LedgerReader]) -> Iterator[tuple[int, Outline]]:

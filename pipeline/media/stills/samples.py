@@ -102,10 +102,10 @@ def undecodable(path: Path, error: Exception) -> InputError:
     """
     if isinstance(error, OSError) and error.errno is not None:
         return unreadable(path, error)
-    said = str(error).strip()
-    if not said or isinstance(error, UnicodeError | LookupError | TypeError | ArithmeticError | struct.error):
-        said = "its parts contradict each other"
-    return damaged(path, f"cannot be decoded: {said}")
+    reason = str(error).strip()
+    if not reason or isinstance(error, UnicodeError | LookupError | TypeError | ArithmeticError | struct.error):
+        reason = "its parts contradict each other"
+    return damaged(path, f"cannot be decoded: {reason}")
 
 
 def trailing(name: str, size: int) -> tuple[Note, ...]:

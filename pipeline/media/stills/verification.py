@@ -82,8 +82,8 @@ def verify_ycbcr(
     if error > allowed:
         text = f"its chroma is off by {error:.1f} codes, root mean square, in one block: more than its table allows"
         raise failed(path, text)
-    said = f"within {error:.1f} codes, root mean square, of what was made; its quantisation allows {allowed:.1f}"
-    return PageCheck(luma, {"picture": _picture(page), "chroma": said, **_blocks(path, page, found)})
+    chroma = f"within {error:.1f} codes, root mean square, of what was made; its quantisation allows {allowed:.1f}"
+    return PageCheck(luma, {"picture": _picture(page), "chroma": chroma, **_blocks(path, page, found)})
 
 
 def _worst_block(page: Page, found: Found) -> float:

@@ -6,10 +6,10 @@ let state = null;
 let timer = 0;
 
 async function ask(path, method = "GET") {
-  const answer = await fetch(path, { method });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error);
-  return told;
+  const response = await fetch(path, { method });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.error);
+  return body;
 }
 
 function percent(share) {

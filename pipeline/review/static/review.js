@@ -49,11 +49,11 @@ function blank() {
 }
 
 async function call(path, options = {}) {
-  const answer = await fetch(path, options);
-  if (answer.ok) return answer;
-  let told = { error: `The server answered ${answer.status}.`, advice: "" };
-  try { told = await answer.json(); } catch { /* not one of ours */ }
-  throw new Error([told.error, told.advice].filter(Boolean).join(" "));
+  const response = await fetch(path, options);
+  if (response.ok) return response;
+  let body = { error: `The server answered ${response.status}.`, advice: "" };
+  try { body = await response.json(); } catch { /* not one of ours */ }
+  throw new Error([body.error, body.advice].filter(Boolean).join(" "));
 }
 
 const named = (path) => `${path}?name=${encodeURIComponent(items[current].name)}`;
@@ -187,12 +187,12 @@ async function open(number) {
 async function lookForShots(number) {
   const { name } = items[number];
   for (;;) {
-    const told = await call(`/api/shots?name=${encodeURIComponent(name)}`).then((answer) => answer.json(), () => ({}));
-    if (current !== number || !told.shots) return;
-    const { search } = told;
+    const body = await call(`/api/shots?name=${encodeURIComponent(name)}`).then((response) => response.json(), () => ({}));
+    if (current !== number || !body.shots) return;
+    const { search } = body;
     drawSearch(search);
     if (!search) {
-      ({ shots } = told);
+      ({ shots } = body);
       reach(shotAt(time));
       drawShots();
       drawTime();
@@ -313,11 +313,11 @@ async function preview(wanted = correction) {
   const turn = ++asked;
   $("working").hidden = false;
   try {
-    const answer = await call(placed("/api/view"), sending("POST", wanted));
-    const blob = await answer.blob();
+    const response = await call(placed("/api/view"), sending("POST", wanted));
+    const blob = await response.blob();
     if (turn !== asked) return;
-    pages = Number(answer.headers.get("Autochrome-Pages") ?? 1);
-    const isKept = answer.headers.get("Autochrome-Kept") === "1";
+    pages = Number(response.headers.get("Autochrome-Pages") ?? 1);
+    const isKept = response.headers.get("Autochrome-Kept") === "1";
     if (isKept && here().length) tell("It was detected as coloured or toned and keeps its own colour. Choose “Detected as: black and white” to use the colours you set.");
     setPicture("after", URL.createObjectURL(blob));
     draw();
@@ -411,7 +411,7 @@ function drawHints() {
     const other = isFilm() && hint.time !== null && !isShown(hint.time) ? [shower(hint, number)] : [];
     return lineOf(`${number + 1}`, sample(hint.color), words, ...other, remover("colour", "hints", number));
   }));
-  $("lending").replaceChildren(...correction.references.map((_, number) =>
+  $("references").replaceChildren(...correction.references.map((_, number) =>
     lineOf(`Reference ${number + 1}`, remover("reference", "references", number))));
 }
 
@@ -449,10 +449,10 @@ function here() {
 
 const shotAt = (moment) => Math.max(0, shots.findLastIndex(({ start }) => start <= moment));
 
-async function lend(file) {
+async function addReference(file) {
   if (!file) return;
-  const answer = await working(() => call(named("/api/reference"), { method: "PUT", body: file }));
-  const { name } = await answer.json();
+  const response = await working(() => call(named("/api/reference"), { method: "PUT", body: file }));
+  const { name } = await response.json();
   if (!correction.references.includes(name)) change({ ...correction, references: [...correction.references, name] });
 }
 
@@ -589,15 +589,15 @@ $("player").addEventListener("close", () => { $("clip").removeAttribute("src"); 
 $("taking").addEventListener("close", () => { if ($("taking").returnValue === "yes") guarded(takeBack); $("taking").returnValue = ""; });
 $("treatAs").addEventListener("change", (event) => change({ ...correction, treat_as: event.target.value || null }));
 $("tone").addEventListener("change", (event) => change({ ...correction, tone: event.target.value || null }));
-$("lend").addEventListener("click", () => $("file").click());
-$("file").addEventListener("change", (event) => { guarded(() => lend(event.target.files[0])); });
+$("reference").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", (event) => { guarded(() => addReference(event.target.files[0])); });
 $("pageBack").addEventListener("click", () => turnPage(page - 1));
 $("pageOn").addEventListener("click", () => turnPage(page + 1));
 for (const kind of ["dragover", "dragleave", "drop"]) {
   $("stage").addEventListener(kind, (event) => {
     event.preventDefault();
     $("stage").classList.toggle("over", kind === "dragover");
-    if (kind === "drop") guarded(() => lend(event.dataTransfer.files[0]));
+    if (kind === "drop") guarded(() => addReference(event.dataTransfer.files[0]));
   });
 }
 $("undo").addEventListener("click", undo);
@@ -611,9 +611,9 @@ $("accept").addEventListener("click", () => { change({ ...correction, accepted: 
 $("save").addEventListener("click", () => guarded(save));
 $("render").addEventListener("click", () => guarded(async () => {
   await save();
-  const answer = await working(() => call(named("/api/render"), { method: "POST" }));
-  if (answer.status === 202) { await follow("rendering"); return; }
-  const { output } = await answer.json();
+  const response = await working(() => call(named("/api/render"), { method: "POST" }));
+  if (response.status === 202) { await follow("rendering"); return; }
+  const { output } = await response.json();
   tell(`Coloured: ${output}`);
 }));
 $("stop").addEventListener("click", () => guarded(() => call("/api/rendering", { method: "DELETE" })));
@@ -648,12 +648,12 @@ async function follow(which, query = "") {
 }
 
 function drawWork(which, { title, done, total, is_over, output, error, advice }) {
-  const said = WORK[which];
+  const texts = WORK[which];
   const of = total === null ? "" : ` of ${total.toLocaleString("en")}`;
-  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? said.done(output) : said.stopped(title);
+  const end = error ? [error, advice].filter(Boolean).join(" ") : output ? texts.done(output) : texts.stopped(title);
   const line = $(which);
   line.hidden = false;
-  line.querySelector("span").textContent = is_over ? end : `${said.begun(title)}: ${done.toLocaleString("en")}${of} frames. You can continue working.`;
+  line.querySelector("span").textContent = is_over ? end : `${texts.begun(title)}: ${done.toLocaleString("en")}${of} frames. You can continue working.`;
   const bar = line.querySelector("progress");
   bar.hidden = line.querySelector("button").hidden = is_over;
   if (total) bar.value = done / total; else bar.removeAttribute("value");
@@ -675,7 +675,7 @@ async function play() {
   const from = beginning(shots[shot], seconds);
   const number = current;
   const title = items[number].title;
-  const likeness = correction.hints.some((hint) => isOut(hint, from, seconds)) ? ", with colours stated at other moments by likeness alone" : "";
+  const bySimilarity = correction.hints.some((hint) => isOut(hint, from, seconds)) ? ", with colours stated at other moments by similarity alone" : "";
   const asking = await call(`${named("/api/clip")}&start=${from}&seconds=${seconds}`, sending("POST", correction));
   sessionStorage.setItem("clip", (await asking.json()).number);
   $("play").disabled = true;
@@ -683,7 +683,7 @@ async function play() {
     const state = await follow("playing", `?number=${clip()}`);
     if (!state?.output || current !== number) return;
     $("playing").hidden = true;
-    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film${likeness}`;
+    $("played").textContent = `${title}, ${clockOf(from)} to ${clockOf(from + seconds)}, as it will be in the film${bySimilarity}`;
     $("clip").src = `/api/clip?number=${clip()}`;
     $("player").showModal();
     await $("clip").play().catch(() => { /* it is played by its own controls */ });

@@ -104,11 +104,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drive", nargs=2, type=Path, help="be a driver: output and model")
-    asked = parser.parse_args()
-    if asked.drive:
-        result = colour(asked.folder, *asked.drive, on="ray", report=False)
+    args = parser.parse_args()
+    if args.drive:
+        result = colour(args.folder, *args.drive, on="ray", report=False)
         sys.exit(result.exit_code)
-    sys.stdout.write(json.dumps(kill_at_random(asked.folder, kills=asked.kills, seed=asked.seed)) + "\n")
+    sys.stdout.write(json.dumps(kill_at_random(args.folder, kills=args.kills, seed=args.seed)) + "\n")
 
 
 if __name__ == "__main__":

@@ -253,11 +253,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="fill the disk instead: no file may exceed so many bytes")
-    asked = parser.parse_args()
-    if asked.limit is not None:
-        found = run_on_full_disk(asked.folder, limit=asked.limit)
+    args = parser.parse_args()
+    if args.limit is not None:
+        found = run_on_full_disk(args.folder, limit=args.limit)
     else:
-        found = vars(kill_at_random(asked.folder, kills=asked.kills, seed=asked.seed))
+        found = vars(kill_at_random(args.folder, kills=args.kills, seed=args.seed))
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -74,6 +74,7 @@ def test_parts_that_are_missing_died_or_at_work_are_named_with_what_to_run_again
     assert "Shard 1 of 3: its last run died" in text
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 @pytest.mark.parametrize(("start", "kept"), [(0, 0), (100, 0), (0, 5000)], ids=["header", "tables", "end"])
 def test_a_ledger_that_is_damaged_is_named_and_the_others_are_reported(

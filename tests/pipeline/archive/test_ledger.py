@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -28,7 +28,7 @@ from pipeline.results import (
     Treatment,
     Verification,
 )
-from tests.commands import PATIENCE
+from tests.commands import python
 
 HASH = "ab" * 32
 
@@ -256,9 +256,7 @@ ledger._connection.execute("BEGIN IMMEDIATE")
 ledger._connection.execute("DELETE FROM items")
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False, timeout=PATIENCE)
-    assert died.returncode == -9
+    assert python(code, tmp_path).returncode == -signal.SIGKILL
     with open_ledger(tmp_path) as ledger:
         states = {record.path: record.state for record in ledger.records()}
     assert states == {"a.png": State.DONE, "b.png": State.RUNNING, "c.png": State.WAITING}

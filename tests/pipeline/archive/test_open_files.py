@@ -75,6 +75,7 @@ def test_a_snapshot_waits_while_something_else_has_the_last_one_open(tmp_path: P
         assert [one.version for one in found.runs()] == ["1", "2"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("segment_frames", [4, 100])
 def test_nothing_is_left_beside_a_film(tmp_path: Path, colorizer: Colorizer, segment_frames: int) -> None:
     film = make_film(tmp_path / "film.mkv", codec="ffv1", times=range(12))

@@ -211,6 +211,7 @@ def test_the_page_asks_nothing_of_the_network_and_allows_its_own_script_only(she
     assert "unsafe" not in policy
 
 
+@pytest.mark.slow
 def test_previews_of_the_first_are_inside_and_all_are_in_files(shelf: Shelf) -> None:
     """There is room for 8 MB."""
     shown = preview()

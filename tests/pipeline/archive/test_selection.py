@@ -98,6 +98,7 @@ def test_the_shard_of_a_path_is_the_same_for_ever_and_in_either_unicode_form() -
     assert 1 <= shard_of("not utf-8 \udcff", 16) <= 16
 
 
+@pytest.mark.slow
 def test_the_shard_of_a_path_does_not_hang_on_the_seed_of_python() -> None:
     program = "from pipeline.archive.walk import shard_of\nprint([shard_of(f'{n}.jpg', 7) for n in range(20)])"
     answers = {

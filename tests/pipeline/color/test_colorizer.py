@@ -11,6 +11,7 @@ from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.model_input import ModelInput
 from pipeline.options import Options
 from pipeline.stages import several
+from tests.sampled import sampled
 
 
 def answers(colorizer: Colorizer, film: int) -> list[np.ndarray]:
@@ -19,8 +20,7 @@ def answers(colorizer: Colorizer, film: int) -> list[np.ndarray]:
     return [ab for first in range(0, len(frames), 4) for ab in colorizer.predict(frames[first : first + 4])]
 
 
-@pytest.mark.few(1)
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", sampled(["openvino", "onnxruntime"], "onnxruntime"))
 def test_films_side_by_side_get_their_own_colours(tiny: Path, engine: str) -> None:
     with open_colorizer(Options(engine=engine, model=str(tiny))) as colorizer:
         films = {film: answers(colorizer, film) for film in range(6)}

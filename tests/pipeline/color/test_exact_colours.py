@@ -47,7 +47,7 @@ def apart(shape: tuple[int, ...], x: float, y: float) -> np.ndarray:
 
 
 @pytest.mark.few(3)
-@pytest.mark.parametrize("shape", [(90, 70), (600, 410), (300, 900)])
+@pytest.mark.parametrize("shape", [(90, 70), (300, 205), (150, 450)])
 @pytest.mark.parametrize("size", [NETWORK, SQUARE], ids=["network", "square network"])
 @pytest.mark.parametrize("ab", [(70.0, 50.0), (0.0, 0.0), (20.0, -60.0)])
 @pytest.mark.parametrize("reach", [0, 0.01, 0.2])

@@ -9,7 +9,7 @@ import pytest
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import Predict, PredictionSettings
+from pipeline.color.key_frame_predictions import Predict, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.shots import find_shots
 from pipeline.color.temporal import predict_chroma, smoothed

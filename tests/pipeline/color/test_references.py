@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.color.colorizer import Colorizer, open_colorizer
 from pipeline.color.model_input import ModelInput
-from pipeline.color.references import Reference, lend, matches, reference_of
+from pipeline.color.references import Reference, matches, reference_of, transferred
 from pipeline.color.spaces import F32, RgbSpace, ab_of_rgb, still_spec
 from pipeline.errors import UsageError
 from pipeline.options import Options
@@ -39,9 +39,10 @@ def truth(luma: np.ndarray, chroma: F32) -> F32:
 def answers(shipped: Colorizer, reference: Reference, grey: np.ndarray) -> tuple[F32, F32, ModelInput]:
     picture = shipped.model_input(grey, SPEC, size=256)
     prediction = shipped.examine(picture)
-    return prediction.ab[0], lend(shipped, reference, picture, prediction), picture
+    return prediction.ab[0], transferred(shipped, reference, picture, prediction), picture
 
 
+@pytest.mark.slow
 def test_what_looks_like_the_reference_gets_its_colours(shipped: Colorizer) -> None:
     grey, chroma = coloured()
     reference = reference_of(shipped, grey, chroma)

@@ -11,7 +11,7 @@ import pytest
 from engines.decoding import compressed
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.prototypes import Prototypes
 from pipeline.color.scene_memory import SceneMemory

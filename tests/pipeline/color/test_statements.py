@@ -8,7 +8,7 @@ import pytest
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
 from pipeline.color.hints import Adjustments, ColorHint, Features
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.statements import hinted, stated_at, statement
 from pipeline.color.temporal import smoothed

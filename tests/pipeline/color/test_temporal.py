@@ -8,7 +8,7 @@ import pytest
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import Predict, PredictionSettings
+from pipeline.color.key_frame_predictions import Predict, PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.color.temporal import predict_chroma, smoothed
 from pipeline.results import Treatment
@@ -88,6 +88,7 @@ def test_flicker_of_the_network_is_taken_out(speed: int) -> None:
     assert max(change) < 0.15 * 15
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("every", [1, None])
 def test_a_shot_is_coloured_as_if_it_were_alone(every: int | None) -> None:
     """A run that resumes at a cut gives the same bits."""

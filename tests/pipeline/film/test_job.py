@@ -178,7 +178,7 @@ def test_progress_counts_every_frame(tmp_path: Path, colorizer: Colorizer) -> No
     assert (log.totals, log.count, log.ended) == ([(15, "frames")], 15, 1)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("fault", ["crashing", "nan", "misshapen"])
 def test_an_engine_that_fails_in_the_middle_leaves_nothing(tmp_path: Path, tiny: Path, fault: str) -> None:
     film = make_film(tmp_path / "film.mkv", times=range(40))
@@ -270,6 +270,7 @@ def difference(plane: np.ndarray) -> float:
     return float(abs(np.mean(plane[0::2].astype(float) - plane[1::2])))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("quality", list(Quality))
 def test_deinterlaced_film_has_whole_pictures_and_keeps_their_times(
     tmp_path: Path, colorizer: Colorizer, quality: Quality

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engines.network import Prediction
 from pipeline.color.frame_record import FrameRecord, Link
-from pipeline.color.key_frame_answers import PredictionSettings
+from pipeline.color.key_frame_predictions import PredictionSettings
 from pipeline.color.model_input import ModelInput
 from pipeline.film.parts import known_before
 from tests.pipeline.color.scenes import STRIDE, flat, pan, told

@@ -119,6 +119,7 @@ def test_a_hint_comes_out_at_its_time_and_holds_through_shot_and_scene(
     assert other_scene < 0.5
 
 
+@pytest.mark.slow
 def test_a_hint_at_the_time_of_a_cut_is_for_the_shot_that_begins_there(
     film: Path, tmp_path: Path, two: Colorizer, plain: Callable[..., Pictures]
 ) -> None:

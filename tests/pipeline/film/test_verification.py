@@ -256,6 +256,7 @@ def test_a_master_is_proved_exact_and_everything_is_told(result: Rewritten) -> N
     json.dumps(to_json(verification), allow_nan=False)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("full", [False, True])
 def test_the_luma_error_of_an_access_copy_is_what_it_is(tmp_path: Path, full: bool) -> None:
     film = make_film(tmp_path / "film.mkv", width=160, height=96, grain=0.04, times=range(14))

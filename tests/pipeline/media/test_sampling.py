@@ -13,7 +13,7 @@ from pipeline.media.sampling import frame_at, frames_from, sampled
 from tests.films import frame_times, make_film, write_pictures
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "codec", "options"),
     [
@@ -66,7 +66,7 @@ def test_the_frame_at_a_time_is_the_one_that_is_shown_then(
     assert frame_at(info, pixel_format("yuv420p"), Fraction(times[-1]) + 10) is None
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "codec", "step", "interval"),
     [

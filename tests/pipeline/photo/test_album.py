@@ -60,7 +60,7 @@ def test_grey_prints_on_a_cream_page_are_a_tinted_picture(tmp_path: Path, colori
     assert kept.output.read_bytes() == source.read_bytes()
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("paper", [WHITE, BLACK, CREAM])
 def test_colour_prints_are_seen_whatever_page_they_are_on(
     paper: tuple[int, int, int], tmp_path: Path, colorizer: Colorizer

@@ -34,7 +34,7 @@ def result_of(source: Path, colorizer: Colorizer, **options: object) -> PhotoRes
     return colorize_photo(source, source.parent / "out" / source.name, chosen, colorizer=colorizer)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 @pytest.mark.parametrize("tone", ["grey", "sepia"])
 def test_a_stamp_keeps_its_colour_and_is_named(tone: str, suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:

@@ -60,7 +60,7 @@ def test_a_pillow_image_comes_back_as_one_with_a_profile_for_colour(colorizer: C
     assert np.abs(np.asarray(made, float) @ [0.299, 0.587, 0.114] - scene()).max() <= 0.51
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_an_encoded_file_comes_back_as_the_file_would(suffix: str, tmp_path: Path, colorizer: Colorizer) -> None:
     source = save_with_metadata(tmp_path / f"a{suffix}", scene())
@@ -98,7 +98,7 @@ def test_an_object_of_another_kind_is_an_error_of_use(picture: Any, colorizer: C
     assert "an array, a Pillow image, bytes" in caught.value.advice
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_without_an_output_a_path_gives_the_content_of_its_result(
     suffix: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch

@@ -307,7 +307,7 @@ def test_the_smallest_pictures_are_coloured_or_kept(
             assert result.size == size[::-1]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("quality", [30, 75, 92, 100])
 def test_a_jpeg_result_has_the_quality_of_its_source(quality: int, tmp_path: Path, colorizer: Colorizer) -> None:
     grey = save(tmp_path / "grey.jpg", scene(), quality=quality)

@@ -168,7 +168,7 @@ def test_a_reference_is_given_on_the_page(archive: Path, two: Path, opened: Colo
         go_to(page, "album/one.png")
         first = page.run("document.querySelector('#picture').src")
         page.give("#file", reference)
-        page.wait(f"document.querySelectorAll('#lending li').length === 1 && {READY}")
+        page.wait(f"document.querySelectorAll('#references li').length === 1 && {READY}")
         page.wait(f"document.querySelector('#picture').src !== {first!r}")
         page.click("#picture", 0.5, 0.5)
         page.wait("document.querySelector('#borrow img')?.naturalWidth > 0")
@@ -279,6 +279,7 @@ def test_shots_are_told_by_where_they_begin_and_end(tmp_path: Path, two: Path, o
     assert [shot.label for shot in found.shots] == ["0:00:00.4", "0:00:01.2"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["film.m2v", "film.m1v"], ids=["no duration", "a wrong one"])
 def test_the_last_shot_ends_with_the_film_whatever_that_says_of_its_length(
     tmp_path: Path, two: Path, opened: Colorizer, name: str

@@ -65,6 +65,7 @@ def rendered(catalogue: FileCatalogue, colorizer: Colorizer, correction: Correct
         return np.asarray(next(made.decode(video=0)).to_ndarray(format="rgb24"), float)
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     "lends",

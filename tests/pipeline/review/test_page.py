@@ -142,7 +142,7 @@ def test_a_hint_from_the_start_of_a_frame_is_marked_and_one_outside_of_the_clip_
         page.press("p")
         page.wait("document.querySelector('#player').open")
         caption = page.run("document.querySelector('#played').innerText")
-        assert caption.endswith("as it will be in the film, with colours stated at other moments by likeness alone")
+        assert caption.endswith("as it will be in the film, with colours stated at other moments by similarity alone")
         assert not page.complaints
 
 

@@ -44,32 +44,38 @@ class Client:
             return error.code, error.read()
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("photos")
-    return save(folder / "one.png", scene()), save(folder / "<b>two & three.png", scene(width=90))
+def cut(number: int) -> np.ndarray:
+    """Luma of a film of shots of 20 frames."""
+    blocks = np.random.default_rng(number // 20).integers(40, 200, (6, 8))
+    return np.asarray(np.kron(blocks, np.ones((32, 32))), np.uint8)[:160, :224]
 
 
 @pytest.fixture(scope="module")
-def address(photos: tuple[Path, Path], tiny: Path) -> Iterator[str]:
-    with served(str(tiny), *photos) as address:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("desk")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, tiny: Path) -> Iterator[str]:
+    """Give the address of a review of what lies in `folder`: an item for each test that changes one."""
+    grey = scene()
+    items = [save(folder / "one.png", grey), save(folder / "<b>two & three.png", scene(width=90))]
+    items += [save(folder / name, scene(width=200, height=100)) for name in ("shares.png", "outside.png")]
+    items += [save(folder / "twice.png", grey), save(folder / "coloured.png", rgb_of(grey, *tinted(grey)))]
+    pages = [Image.fromarray(page) for page in (grey, scene(width=90))]
+    pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
+    items += [
+        folder / "pages.tif",
+        make_film(folder / "film.mp4", codec="libx264", times=range(48), options={"g": "8"}),
+        make_film(folder / "shots.mp4", codec="libx264", width=224, height=160, times=range(50), luma=cut),
+    ]
+    with served(str(tiny), *items) as address:
         yield address
 
 
 @pytest.fixture
 def client(address: str) -> Client:
     return entered(address)
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[tuple[Path, str]]:
-    """Give a folder and the address of a review of what lies there: an item for each test that takes one."""
-    folder, grey = tmp_path_factory.mktemp("desk"), scene()
-    photos = [save(folder / name, scene(width=200, height=100)) for name in ("shares.png", "outside.png")]
-    photos += [save(folder / "twice.png", grey), save(folder / "coloured.png", rgb_of(grey, *tinted(grey)))]
-    film = make_film(folder / "film.mp4", codec="libx264", times=range(48), options={"g": "8"})
-    with served(str(tiny), *photos, film) as address:
-        yield folder, address
 
 
 def entered(address: str) -> Client:
@@ -118,7 +124,7 @@ def test_items_come_with_their_state_a_page_at_a_time(client: Client) -> None:
     status, content = client.ask("/api/items?offset=1&limit=1")
     assert status == 200
     answer = json.loads(content)
-    assert (answer["total"], [item["name"] for item in answer["items"]]) == (2, ["<b>two & three.png"])
+    assert (answer["total"], [item["name"] for item in answer["items"]]) == (9, ["<b>two & three.png"])
     assert client.ask("/api/items?limit=100000")[0] == 400
     assert client.ask("/api/items?limit=many")[0] == 400
 
@@ -139,9 +145,8 @@ def test_a_view_shows_what_a_correction_would_do(client: Client) -> None:
     assert blue[middle][2] > blue[middle][0] + 30
 
 
-def test_the_page_is_told_shares_whatever_a_correction_says(desk: tuple[Path, str]) -> None:
+def test_the_page_is_told_shares_whatever_a_correction_says(client: Client) -> None:
     hint = {"x": 20, "y": 50, "unit": "px", "color": "#3A5FCD", "reach": 0.3}
-    client = entered(desk[1])
     assert client.ask("/api/correction?name=shares.png", {"hints": [hint]}, method="PUT")[0] == 200
     (told,) = json.loads(client.ask("/api/item?name=shares.png")[1])["correction"]["hints"]
     assert (told["x"], told["y"], told["unit"]) == (pytest.approx(0.1025), pytest.approx(0.505), "share")
@@ -149,10 +154,10 @@ def test_the_page_is_told_shares_whatever_a_correction_says(desk: tuple[Path, st
     assert client.ask("/api/view?name=shares.png", {"hints": [hint | {"x": 200}]})[0] == 409
 
 
-def test_a_place_outside_of_the_picture_is_not_saved_and_can_be_removed(desk: tuple[Path, str]) -> None:
+def test_a_place_outside_of_the_picture_is_not_saved_and_can_be_removed(client: Client, folder: Path) -> None:
     inside, outside = ({"x": x, "y": 50, "unit": "px", "color": "#3A5FCD"} for x in (20, 200))
-    kept = desk[0] / ".autochrome" / "corrections" / "outside.png.correction.json"
-    client, path = entered(desk[1]), "/api/correction?name=outside.png"
+    kept = folder / ".autochrome" / "corrections" / "outside.png.correction.json"
+    path = "/api/correction?name=outside.png"
     status, told = client.ask(path, {"hints": [outside]}, method="PUT")
     assert (status, "outside" in json.loads(told)["error"]) == (409, True)
     assert not kept.exists()
@@ -175,8 +180,8 @@ def test_a_broken_correction_is_refused_with_a_reason(client: Client, body: Any)
     assert json.loads(content)["error"]
 
 
-def test_corrections_are_kept_undone_and_rendered(client: Client, photos: tuple[Path, Path]) -> None:
-    source = photos[0]
+def test_corrections_are_kept_undone_and_rendered(client: Client, folder: Path) -> None:
+    source = folder / "one.png"
     before = source.read_bytes()
     kept = source.parent / ".autochrome" / "corrections" / "one.png.correction.json"
     assert client.ask("/api/correction?name=one.png", {"saturation": 0.0}, method="PUT")[0] == 200
@@ -192,10 +197,9 @@ def test_corrections_are_kept_undone_and_rendered(client: Client, photos: tuple[
     assert client.ask("/api/undo?name=one.png", method="POST")[0] == 400
 
 
-def test_a_view_is_made_as_the_result_would_be(desk: tuple[Path, str]) -> None:
-    client = entered(desk[1])
+def test_a_view_is_made_as_the_result_would_be(client: Client, folder: Path) -> None:
     before = picture(client.ask("/api/before?name=coloured.png")[1])
-    assert np.abs(before - np.asarray(Image.open(desk[0] / "coloured.png"), int)).mean() < 4
+    assert np.abs(before - np.asarray(Image.open(folder / "coloured.png"), int)).mean() < 4
     kept = picture(client.ask("/api/view?name=coloured.png", {})[1])
     anew = picture(client.ask("/api/view?name=coloured.png", {"treat_as": "monochrome"})[1])
     assert np.abs(kept - before).mean() < 2
@@ -203,22 +207,17 @@ def test_a_view_is_made_as_the_result_would_be(desk: tuple[Path, str]) -> None:
 
 
 @pytest.mark.slow
-def test_every_page_of_a_file_can_be_looked_at(tmp_path: Path, tiny: Path) -> None:
-    pages = [Image.fromarray(page) for page in (scene(), scene(width=90))]
-    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
-    with served(str(tiny), tmp_path / "two.tif") as address:
-        client = entered(address)
-        first, second = (picture(client.ask(f"/api/view?name=two.tif&page={number}", {})[1]) for number in (1, 2))
-        assert (first.shape[1], second.shape[1]) == (173, 90)
-        hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "page": 2}]}
-        one, two = (picture(client.ask(f"/api/view?name=two.tif&page={number}", hint)[1]) for number in (1, 2))
-        assert np.array_equal(one, first)
-        assert not np.array_equal(two, second)
-        assert client.ask("/api/view?name=two.tif&page=3", {})[0] == 409
+def test_every_page_of_a_file_can_be_looked_at(client: Client) -> None:
+    first, second = (picture(client.ask(f"/api/view?name=pages.tif&page={number}", {})[1]) for number in (1, 2))
+    assert (first.shape[1], second.shape[1]) == (173, 90)
+    hint = {"hints": [{"x": 0.5, "y": 0.5, "color": "#3A5FCD", "reach": 0.3, "page": 2}]}
+    one, two = (picture(client.ask(f"/api/view?name=pages.tif&page={number}", hint)[1]) for number in (1, 2))
+    assert np.array_equal(one, first)
+    assert not np.array_equal(two, second)
+    assert client.ask("/api/view?name=pages.tif&page=3", {})[0] == 409
 
 
-def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(desk: tuple[Path, str]) -> None:
-    client = entered(desk[1])
+def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(client: Client) -> None:
     found = json.loads(client.ask("/api/item?name=film.mp4")[1])
     assert (found["kind"], len(found["labels"]), len(found["shots"])) == ("film", 24, 24)
     assert found["frame"] == pytest.approx(0.04)
@@ -233,27 +232,20 @@ def test_a_film_has_moments_to_look_at_and_hints_keep_to_theirs(desk: tuple[Path
     assert client.ask("/api/view?name=film.mp4&time=-1", {})[0] == 400
 
 
-def test_the_shots_of_a_film_reviewed_by_itself_are_found(tmp_path: Path, tiny: Path) -> None:
-    def cut(number: int) -> np.ndarray:
-        blocks = np.random.default_rng(number // 20).integers(40, 200, (6, 8))
-        return np.asarray(np.kron(blocks, np.ones((32, 32))), np.uint8)[:160, :224]
-
-    make_film(tmp_path / "film.mp4", codec="libx264", width=224, height=160, times=range(50), luma=cut)
-    with served(str(tiny), tmp_path / "film.mp4") as address:
-        client = entered(address)
-        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
-        assert (len(found["shots"]), found["known"]) == (24, False)
-        while "search" in (told := json.loads(client.ask("/api/shots?name=film.mp4")[1])):
-            assert not told["search"]["is_over"]
-            time.sleep(0.05)
-        bounds = [(shot["start"], shot["end"]) for shot in told["shots"]]
-        assert bounds == [pytest.approx(one) for one in ((0, 0.8), (0.8, 1.6), (1.6, 2.0))]
-        found = json.loads(client.ask("/api/item?name=film.mp4")[1])
-        assert (found["shots"], found["known"]) == (told["shots"], True)
-        assert [shot["label"] for shot in found["shots"]] == found["labels"]
-        pictures = [picture(client.ask(f"/api/thumbnail?name=film.mp4&number={n}")[1]) for n in range(3)]
-        assert all(np.abs(one - other).mean() > 20 for one, other in pairwise(pictures))
-        assert client.ask("/api/thumbnail?name=film.mp4&number=3")[0] == 204
+def test_the_shots_of_a_film_reviewed_by_itself_are_found(client: Client) -> None:
+    found = json.loads(client.ask("/api/item?name=shots.mp4")[1])
+    assert (len(found["shots"]), found["known"]) == (24, False)
+    while "search" in (told := json.loads(client.ask("/api/shots?name=shots.mp4")[1])):
+        assert not told["search"]["is_over"]
+        time.sleep(0.05)
+    bounds = [(shot["start"], shot["end"]) for shot in told["shots"]]
+    assert bounds == [pytest.approx(one) for one in ((0, 0.8), (0.8, 1.6), (1.6, 2.0))]
+    found = json.loads(client.ask("/api/item?name=shots.mp4")[1])
+    assert (found["shots"], found["known"]) == (told["shots"], True)
+    assert [shot["label"] for shot in found["shots"]] == found["labels"]
+    pictures = [picture(client.ask(f"/api/thumbnail?name=shots.mp4&number={n}")[1]) for n in range(3)]
+    assert all(np.abs(one - other).mean() > 20 for one, other in pairwise(pictures))
+    assert client.ask("/api/thumbnail?name=shots.mp4&number=3")[0] == 204
 
 
 @pytest.mark.slow
@@ -291,9 +283,7 @@ def test_a_shot_is_played_as_the_film_would_be(tmp_path: Path, tiny: Path) -> No
     assert not list(tmp_path.glob("*.colorized.*"))
 
 
-def test_who_saves_second_is_told_and_changes_nothing(desk: tuple[Path, str]) -> None:
-    client = entered(desk[1])
-
+def test_who_saves_second_is_told_and_changes_nothing(client: Client) -> None:
     def version() -> str:
         return str(json.loads(client.ask("/api/item?name=twice.png")[1])["version"])
 
@@ -372,10 +362,8 @@ def test_a_film_is_coloured_behind_the_page(tmp_path: Path, tiny: Path) -> None:
 
 
 @pytest.mark.slow
-def test_only_an_item_s_own_references_are_shown(client: Client, photos: tuple[Path, Path]) -> None:
-    grey = scene()
-    save(photos[0].parent / "coloured.png", rgb_of(grey, *tinted(grey)))
-    content = (photos[0].parent / "coloured.png").read_bytes()
+def test_only_an_item_s_own_references_are_shown(client: Client, folder: Path) -> None:
+    content = (folder / "coloured.png").read_bytes()
     # The tiny network tells no features, so it takes no references.
     assert client.ask("/api/reference?name=one.png", content, method="PUT")[0] == 409
     for name in ("../../../coloured.png", "one.png.correction.json", "one.png.reference-../x", "two.png.reference-00"):

@@ -262,8 +262,8 @@ def _planes(
 
 def _extra_samples(page: tifffile.TiffPage, number: int) -> tuple[tuple[int, ...], tuple[Note, ...]]:
     """Return the meaning of each of ``number`` extra samples: 0 unknown, 1 or 2 alpha."""
-    told = tuple(int(value) for value in page.extrasamples)[:number]
-    kinds = told + (0,) * (number - len(told))
+    stated = tuple(int(value) for value in page.extrasamples)[:number]
+    kinds = stated + (0,) * (number - len(stated))
     if any(kind == 0 for kind in kinds):
         text = "samples of unknown meaning beside the picture's own are carried over as they are"
         return kinds, (Note(NoteKind.ASSUMED, text),)
