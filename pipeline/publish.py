@@ -53,6 +53,7 @@ def publishing(
         with _guard():
             _check_name(final)
             originals.check(final)
+            check_replaceable(final)
             _name(temporary, final, overwrite=overwrite)
         _sync_folder(final.parent)
         logger.debug("%s: published, %d bytes", final, final.stat().st_size)
@@ -100,7 +101,16 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
         raise UsageError(f"{final}: is a broken link", advice="Delete the link, or choose another name.")
     if exists and not overwrite:
         raise UsageError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
+    check_replaceable(final)
     _check_writable(final)
+
+
+def check_replaceable(final: Path) -> None:
+    """Raise `UsageError` if ``final`` is there and no file: renaming would replace a device such as /dev/null."""
+    with writing(final):
+        if final.exists() and not final.is_file():
+            kind = "a folder" if final.is_dir() else "a device, pipe or socket"
+            raise UsageError(f"{final}: is {kind}, not a file; nothing was written there", advice="Name a file for it.")
 
 
 def _check_writable(final: Path) -> None:

@@ -248,6 +248,17 @@ def test_a_dry_run_foretells_time_and_room(scans: Path, model: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_device_for_the_metrics_is_refused_before_any_work(scans: Path, model: Path) -> None:
+    place = scans.parent / "null"
+    os.mkfifo(place)
+    done = colorize("archive", scans, "--model", model, "--metrics", place)
+    assert (done.returncode, place.is_fifo()) == (2, True), done.stderr
+    assert "is a device, pipe or socket, not a file" in done.stderr
+    assert not list(scans.parent.rglob("*.autochrome.json"))
+
+
+@pytest.mark.slow
 def test_the_log_and_the_metrics_of_a_run_are_as_documented(scans: Path, model: Path) -> None:
     (scans / "bad.tif").write_text("no picture", encoding="utf-8")
     log, metrics = scans.parent / "night.jsonl", scans.parent / "a.prom"

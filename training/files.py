@@ -84,11 +84,14 @@ def _is_same(one: Path, other: Path) -> bool:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the name of a file to write beside ``path``; afterwards it is renamed to that, or deleted after an error.
 
-    Its folder is created if needed. Raises `WriteError` if the operating system refuses.
+    Its folder is created if needed. Raises `WriteError` if the operating system refuses, or if ``path`` is no file:
+    renaming would replace a device such as /dev/null.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
         with writing(path):
+            if path.exists() and not path.is_file():
+                raise WriteError(f"{path}: is not a file, and is not replaced by one", advice="Choose another place.")
             path.parent.mkdir(parents=True, exist_ok=True)
             # Left by a process that died; or a link, through which another file would be written.
             partial.unlink(missing_ok=True)

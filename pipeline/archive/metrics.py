@@ -18,7 +18,7 @@ from pipeline.archive.run_options import RunOptions
 from pipeline.errors import AutochromeError, UsageError
 from pipeline.interruption import Cancelled
 from pipeline.originals import Originals
-from pipeline.publish import publishing
+from pipeline.publish import check_replaceable, publishing
 from pipeline.version import program_version
 from pipeline.wording import encodable
 
@@ -57,8 +57,9 @@ _BEGINS = f"# HELP {_PREFIX}".encode()
 
 
 def _check_metrics_file(path: Path, *, originals: Originals) -> None:
-    """Raise `UsageError` if ``path`` is one of ``originals``, or a file not written by `write_metrics`."""
+    """Raise `UsageError` if ``path`` is one of ``originals``, a device, or a file not written by `write_metrics`."""
     originals.check(path)
+    check_replaceable(path)
     if path.is_file() and path.stat().st_size:
         with path.open("rb") as file:
             if file.read(len(_BEGINS)) != _BEGINS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.training.tiny import CONFIG
 from training import average, balance
 from training.data import build_cache
 from training.export import export_command
-from training.files import SourceError, replacing
+from training.files import SourceError, WriteError, replacing
 from training.recipe import main as recipe
 from training.train import train
 from training.train_options import TrainOptions
@@ -113,3 +114,12 @@ def test_what_is_half_written_is_never_written_into_another_file(tmp_path: Path)
     with replacing(tmp_path / "sheet.png") as partial:
         partial.write_bytes(b"a sheet")
     assert photo.read_bytes() == b"the only one"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "null"
+    os.mkfifo(place)
+    with pytest.raises(WriteError, match="null: is not a file"), replacing(place):
+        pytest.fail("it was begun")
+    assert (place.is_fifo(), list(tmp_path.iterdir())) == (True, [place])

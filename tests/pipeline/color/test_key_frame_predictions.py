@@ -1,4 +1,4 @@
-"""The network is asked where it must be, and not more often."""
+"""The network runs where it must, and not more often."""
 
 from itertools import pairwise
 
