@@ -2,11 +2,16 @@
 
 Every FOLDER, or zip file, holds colour photographs. The first rate is the share of them that would get new colours; the
 second is the share of prints that would be left unchanged: of toned ones made from the same photographs, and of those
-in the folders after ``--prints``. Photographs are split in two halves by the SHA-256 of their names: rates are measured
-on one half, and tables are fitted to the other: ``--fit FILE`` writes `pipeline.color.tone_table`, ``--fit-edges FILE``
-`pipeline.color.tone_edges_table`, which is applied after it, and ``--fit-expectation FILE``
-`pipeline.color.tone_expectation_table`, which decides doubtful cases with the network `fast`. ``--tables`` measures the
-first two without the network.
+in the folders after ``--prints``. The folders after ``--old`` hold old photographs in colour. Photographs are split in
+two halves by the SHA-256 of their names: rates are measured on one half, and tables are fitted to the other: ``--fit
+FILE`` writes `pipeline.color.tone_table`, ``--fit-edges FILE`` `pipeline.color.tone_edges_table`, which is applied
+after it, and ``--fit-expectation FILE`` `pipeline.color.tone_expectation_table`, which decides doubtful cases with the
+network `fast`, and is also fitted to ``--prints`` and ``--old``. ``--tables`` measures the first two without the
+network.
+
+``old_photographs.csv`` lists the real prints and old colour photographs that the shipped table was fitted to, by their
+repositories on GitHub; ``toned_photographs.txt`` those of the large training set that are toned themselves, or may be,
+as seen one by one. They are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import hashlib
 import random
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -44,9 +49,11 @@ _READ_SIDE = 512
 _LEAST_SIDE = 100
 _RIDGE, _RIDGE_OF_EDGES, _RIDGE_OF_EXPECTATION = 3.0, 0.3, 15.0  # for many terms, for few, for few pictures
 _ROUNDS = 25
+_REAL = 12  # times that a real print, or an old photograph in colour, counts: there are few
 _WITHIN = 5.0  # a little beyond where the third table decides
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
 _WIDTH = 120
+_TONED = Path(__file__).with_name("toned_photographs.txt")
 _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
 
 _Kinds = Callable[["Photo", int], Iterator[F32]]
@@ -118,7 +125,10 @@ def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[P
         read = _reader(place)
         found += [(_hash(f"{name} {seed}"), name, read) for name in names if Path(name).suffix.lower() in _SUFFIXES]
     seen = set[bytes]()
+    toned = set(_TONED.read_text(encoding="ascii").split())
     for _, name, read in sorted(found, key=lambda one: one[:2])[:most]:
+        if name in toned:
+            continue
         data = read(name)
         try:
             photo = _decoded(name, data)
@@ -222,6 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("places", nargs="*", type=Path, metavar="FOLDER", help="colour photographs, or a zip file")
     parser.add_argument("--prints", nargs="+", type=Path, default=[], metavar="FOLDER", help="toned prints")
+    parser.add_argument("--old", nargs="+", type=Path, default=[], metavar="FOLDER", help="old colour photographs")
     parser.add_argument("--photos", type=int, default=2000, help="so many photographs, chosen by hash")
     parser.add_argument("--all", action="store_true", help="rates of both halves, for places nothing was fitted to")
     parser.add_argument("--tables", action="store_true", help="rates without the network")
@@ -249,7 +260,7 @@ def main() -> None:
 
 
 def _print_rates(options: argparse.Namespace, expects: Expects | None) -> None:
-    repainted, by_camera, made, found, real = (
+    repainted, by_camera, made, found, real, old = (
         Rate(name, options.wrong, expects)
         for name in (
             "colour photographs repainted",
@@ -257,6 +268,7 @@ def _print_rates(options: argparse.Namespace, expects: Expects | None) -> None:
             "toned prints, made from them, left",
             "toned prints as they may be found, left",
             "real prints left",
+            "old colour photographs repainted",
         )
     )
     for photo in photos(options.places, most=options.photos, seed=options.seed):
@@ -266,7 +278,9 @@ def _print_rates(options: argparse.Namespace, expects: Expects | None) -> None:
                 rate.count(replace(photo, rgb=rgb, by_camera=False), is_print=True)
     for photo in photos(options.prints, most=None, seed=options.seed):
         real.count(photo, is_print=True)
-    for rate in (repainted, by_camera, made, found, real):
+    for photo in photos(options.old, most=None, seed=options.seed):
+        old.count(photo, is_print=False)
+    for rate in (repainted, by_camera, made, found, real, old):
         print(rate)
 
 
@@ -287,11 +301,12 @@ def _fitted_edges(options: argparse.Namespace) -> str:
 
 def _fitted_expectation(options: argparse.Namespace, expects: Expects, weights: str) -> str:
     """Return the module of the third table; the first two are unchanged."""
-    command = "``python -m benchmarks.tone FOLDER... --fit-expectation FILE`` from {count:,} photographs."
+    command = "``python -m benchmarks.tone FOLDER... --prints A --old B --fit-expectation FILE``"
     return _module(
         options,
         partial(in_doubt, expects=expects),
-        command,
+        f"{command} from {{count:,}} photographs.",
+        real=(options.old, options.prints),
         kinds=(coloured_in_doubt, prints_in_doubt),
         first=2,
         ridge=_RIDGE_OF_EXPECTATION,
@@ -306,6 +321,7 @@ def _module(
     words: str,
     *,
     kinds: tuple[_Kinds, _Kinds] = (coloured_kinds, print_kinds),
+    real: tuple[Sequence[Path], Sequence[Path]] = ((), ()),
     first: int = 1,
     ridge: float,
     expand: Callable[[Figures], Figures] = terms,
@@ -313,7 +329,8 @@ def _module(
 ) -> str:
     """Return the module of a table fitted to ``figures_of`` ``kinds`` of pictures, with ``before`` ahead of it.
 
-    ``words`` about it name their ``count``. The first picture of each kind counts ``first`` times.
+    ``words`` about it name their ``count``. The first picture of each kind counts ``first`` times. ``real`` are folders
+    of old colour photographs and of prints, which count `_REAL` times.
     """
     coloured: list[Figures] = []
     prints: list[Figures] = []
@@ -326,6 +343,10 @@ def _module(
             for number, rgb in enumerate(made(photo, options.seed)):
                 if (row := figures_of(rgb)) is not None:
                     found += [row] * (1 if number else first)
+    for found, places in zip((coloured, prints), real, strict=True):
+        for photo in photos(places, most=None, seed=options.seed):
+            if (row := figures_of(photo.rgb)) is not None:
+                found += [row] * _REAL
     names = ("CENTRES", "SCALES", "WEIGHTS")
     values = fit(np.stack(coloured), np.stack(prints), ridge=ridge, expand=expand)
     tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))

@@ -47,6 +47,7 @@ _ALIKE, _ALIKE_LUMA = 0.02, 0.06  # from the tone of the page
 # A coloured part: residual chroma beyond the tint and beyond noise, on at least this many pixels, 0.1 %.
 _COLOURED, _BEYOND_NOISE = 0.03, 4.0
 _LEAST_PART = 12
+_DOUBT_OF_STRONG = 8.0  # as `DOUBT`: chroma alone cannot tell a strong cyanotype from the sea
 _CLIPPED = 0.96  # luma from which a strong tint is clipped
 _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
@@ -173,7 +174,8 @@ class Scan:
     def verdict(self, left_out: Bools) -> Verdict:
         """Judge the coarse picture except what is ``left_out``; black does not count."""
         found, prior = self._found(left_out)
-        if (given := self._expectation(found, prior, within=DOUBT)) is not None:
+        within = _DOUBT_OF_STRONG if found.strength > STRONGEST_TINT else DOUBT
+        if (given := self._expectation(found, prior, within=within)) is not None:
             odds = prior.threshold(found.strength) + log_odds_with_expectation(given)
             found = replace(found, log_odds=odds)
         return judge([found], prior=prior)

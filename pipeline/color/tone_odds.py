@@ -19,9 +19,6 @@ Figures = npt.NDArray[np.float64]
 
 _MOST_BY_EDGES = 5.0
 _MOST_BY_EXPECTATION = 3.9  # what is in doubt without the network stays in doubt
-# Replaced colours are worse than a print left as it is: with this, no more photographs lose theirs than without the
-# network, among those that the table was fitted to.
-_LEANING = 0.25
 _FULL_TINT = 0.03  # strength from which a tint's hue counts in full
 LIMIT = 4.0  # standard deviations from the centre, to which figures are limited
 
@@ -73,8 +70,8 @@ def expectation_terms(figures: Figures, expected: Figures, tint: Figures, streng
 def log_odds_with_expectation(given: Figures) -> float:
     """Return the log odds of a picture that is doubtful without the third table, from its `expectation_terms`.
 
-    If both are equally likely among such pictures, they are `_LEANING`. They are bounded by `_MOST_BY_EXPECTATION`.
+    They are 0 if both are equally likely among such pictures, and bounded by `_MOST_BY_EXPECTATION`.
     """
     standard = standardised(given, expectation.CENTRES, expectation.SCALES)
-    odds = float(linear_terms(standard) @ expectation.WEIGHTS) + _LEANING
+    odds = float(linear_terms(standard) @ expectation.WEIGHTS)
     return min(max(odds, -_MOST_BY_EXPECTATION), _MOST_BY_EXPECTATION)
