@@ -106,11 +106,14 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
 
 
 def check_replaceable(final: Path) -> None:
-    """Raise `UsageError` if ``final`` is there and no file: renaming would replace a device such as /dev/null."""
+    """Raise `UsageError` if ``final`` is a device, a pipe or a socket: renaming would replace even /dev/null."""
     with writing(final):
-        if final.exists() and not final.is_file():
-            kind = "a folder" if final.is_dir() else "a device, pipe or socket"
-            raise UsageError(f"{final}: is {kind}, not a file; nothing was written there", advice="Name a file for it.")
+        is_special = final.exists() and not (final.is_file() or final.is_dir())
+    if is_special:
+        raise UsageError(
+            f"{final}: is a device, pipe or socket, not a file; nothing was written there",
+            advice="Name a file for it.",
+        )
 
 
 def _check_writable(final: Path) -> None:
