@@ -60,9 +60,9 @@ class ColorTags:
 class StreamInfo:
     """A stream beside the picture. ``type`` is audio, subtitle, attachment, data, video or unknown.
 
-    ``layout`` names the channels of sound as FFmpeg does; ``sample_rate`` is 0 if FFmpeg has not read enough to know it
-    (then ``is_clear`` is False). `pipeline.media.packet_scan` finds ``packets``, ``hidden_packets``, which an edit list
-    hides, and ``is_encrypted``.
+    ``layout`` names the channels of sound as FFmpeg does; ``sample_rate`` is 0 if FFmpeg has not read enough to know it.
+    Then ``is_clear`` is False, as it is for moving pictures of unknown size. `pipeline.media.packet_scan` finds
+    ``packets``, ``hidden_packets``, which an edit list hides, and ``is_encrypted``.
     """
 
     index: int
@@ -349,7 +349,7 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
         codec=context.codec.canonical_name if context is not None else _codec_name(stream, description),
         time_base=stream.time_base,
         is_decodable=context is not None,
-        is_clear=stream.type != "audio" or context is None or (rate > 0 and layout != "0 channels"),
+        is_clear=_is_clear(stream, rate, layout),
         sample_rate=rate,
         layout=layout,
         language=_language(stream.metadata),
@@ -358,6 +358,14 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
         is_cover=stream.type == "video" and bool(stream.disposition & ATTACHED),
         metadata=dict(stream.metadata),
     )
+
+
+def _is_clear(stream: av.stream.Stream, rate: int, layout: str) -> bool:
+    if stream.codec_context is None or stream.disposition & ATTACHED:
+        return True
+    if stream.type == "video":
+        return bool(stream.width and stream.height)
+    return stream.type != "audio" or (rate > 0 and layout != "0 channels")
 
 
 def _codec_name(stream: av.stream.Stream, description: str) -> str:
