@@ -185,12 +185,18 @@ def strips_of(still: Still, *, cb: NDArray[Any] | None = None, cr: NDArray[Any] 
     return (full[top : top + 37] for top in range(0, still.height, 37))
 
 
-def coloured(path: Path, *, chroma: bool = True, declared: AiColour | None = AUTOCHROME) -> tuple[Still, Path]:
+def coloured(
+    path: Path,
+    *,
+    chroma: bool = True,
+    declared: AiColour | None = AUTOCHROME,
+    fine: NDArray[np.bool_] | None = None,
+) -> tuple[Still, Path]:
     """Read ``path``, colour it, and write the result beside it."""
     still = read_still(path)
     result = path.with_name(f"coloured{output_suffix(still.path, still.format)}")
     cb, cr = photos.tinted(still.luma) if chroma else (None, None)
-    page = Page(still, strips_of(still, cb=cb, cr=cr), declared)
+    page = Page(still, strips_of(still, cb=cb, cr=cr), declared, fine=fine)
     write_still(result, [page])
     verify_still(result, [page])
     return still, result
@@ -289,6 +295,20 @@ def test_the_coded_luma_of_a_grey_jpeg_is_carried_byte_for_byte(progressive: boo
     coded = [scan[scan[1] :].split(b"\xff\xc4")[0].removesuffix(b"\xff\xd9") for scan in scans]
     assert len(coded) == (6 if progressive else 1)
     assert all(part in result.read_bytes() for part in coded)
+
+
+@pytest.mark.parametrize("kind", ["sequential", "progressive", "of R, G and B"])
+def test_jpeg_has_room_for_noise(kind: str, tmp_path: Path) -> None:
+    """Noise, finely quantised in every component, takes more than a byte for each pixel of each."""
+    noise = np.random.default_rng(0).integers(0, 256, (301, 517, 3)).astype(np.uint8)
+    is_rgb, how = kind == "of R, G and B", {"quality": 100, "progressive": kind == "progressive"}
+    source = photos.save(tmp_path / "photo.jpg", noise if is_rgb else noise[..., 0], keep_rgb=is_rgb, **how)
+    still, result = read_still(source), tmp_path / "out.jpg"
+    cb, cr = (plane - 128.0 for plane in np.moveaxis(noise[::-1, :, :2], -1, 0))
+    page = Page(still, strips_of(still, cb=cb, cr=cr), AUTOCHROME, fine=np.ones((38, 65), bool))
+    write_still(result, [page])
+    verify_still(result, [page])
+    assert np.abs(decoded(result)[..., 1] - 128.0 - cb).mean() < 1
 
 
 @pytest.mark.parametrize("count", [1, 117, 119])

@@ -107,3 +107,11 @@ def test_pillow_s_limit_is_the_caller_s_and_does_not_hold_here(
         still, _ = coloured(path)
     assert np.array_equal(still.luma.shape, (photos.HEIGHT, photos.WIDTH))
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_nor_does_it_where_a_jpeg_s_chroma_is_stored_finely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = photos.save(tmp_path / "photo.jpg", photos.scene())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        coloured(path, fine=np.eye(-(-photos.HEIGHT // 8), -(-photos.WIDTH // 8), dtype=bool))

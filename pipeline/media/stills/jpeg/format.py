@@ -13,7 +13,6 @@ import cv2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.errors import InputError
@@ -26,12 +25,11 @@ from pipeline.media.stills.jpeg.applications import (
     metadata_of,
     with_metadata,
 )
-from pipeline.media.stills.jpeg.graft import chroma_table, encoded, grafted, luma_alone, with_fine_blocks
+from pipeline.media.stills.jpeg.graft import chroma_table, coded, grafted, luma_alone, stored_finely
 from pipeline.media.stills.jpeg.luma import NotSeparableError, coded_whole, luma_scans
 from pipeline.media.stills.jpeg.segments import (
     BASELINE,
     DECODED,
-    DQT,
     EXTENDED,
     LARGEST_PAYLOAD,
     LOSSLESS,
@@ -39,7 +37,6 @@ from pipeline.media.stills.jpeg.segments import (
     Frame,
     JpegFile,
     Scan,
-    Segment,
     for_decoders,
     parse,
     read_frame,
@@ -127,13 +124,14 @@ class JpegFormat(StillFormat):
         for strip in page.strips:
             planes[:, top : top + strip.shape[0]] = np.moveaxis(strip, 2, 0)[-len(planes) :]
             top += strip.shape[0]
-        luma, chroma, table = planes[:count_of_luma], list(planes[count_of_luma:]), carried.chroma_table
+        chroma, table = list(planes[-2:]), carried.chroma_table
         if page.fine is not None:
-            chroma, table = with_fine_blocks(chroma, table, page.fine)
-        if carried.luma is None:
-            pieces: Iterator[bytes] = _coded_anew([*luma, *chroma], table, applications, carried)
-        else:
-            pieces = grafted(applications, carried.jpeg.frame, carried.luma, carried.luma_table, chroma, table)
+            table = stored_finely(chroma, table, page.fine)
+        frame, luma = carried.jpeg.frame, carried.luma
+        if luma is None:
+            # Rare files, whose coded luma cannot be carried over.
+            frame, luma = coded(planes[0], carried.luma_table, progressive=False)
+        pieces = grafted(applications, frame, luma, carried.luma_table, chroma, table)
         digest = hashlib.sha256()
         with path.open("wb") as file:
             for piece in pieces:
@@ -314,21 +312,3 @@ def _alone(jpeg: JpegFile, scans: tuple[Scan, ...]) -> bytes:
 
 def _is_rgb(jpeg: JpegFile) -> bool:
     return is_rgb(jpeg.applications, tuple(part.name for part in jpeg.frame.components))
-
-
-def _coded_anew(
-    planes: Sequence[NDArray[np.uint8]], table: Sequence[int], applications: list[Segment], carried: CarriedJpeg
-) -> Iterator[bytes]:
-    """Encode Y'CbCr with the source's luma table: for the rare files whose coded luma cannot be carried over.
-
-    ``table`` is that of chroma.
-    """
-    image = Image.merge("YCbCr", [Image.fromarray(plane) for plane in planes])
-    made = encoded(image, [carried.luma_table, table, table], subsampling=0)
-    yield b"\xff\xd8"
-    yield from (segment.tobytes() for segment in applications)
-    first = made.scans[0]
-    yield from (segment.tobytes() for segment in first.tables if segment.marker == DQT)
-    yield made.frame.tobytes()
-    yield replace(first, tables=tuple(table for table in first.tables if table.marker != DQT)).tobytes()
-    yield _END

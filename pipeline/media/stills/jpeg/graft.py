@@ -14,15 +14,16 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.media.stills.jpeg.segments import (
+    DHT,
     DRI,
     EOI,
     PROGRESSIVE,
     SOI,
     Component,
     Frame,
-    JpegFile,
     Scan,
     Segment,
     parse,
@@ -40,6 +41,8 @@ _CHROMA_ROWS = (
 _CHROMA_SCALE = 0.16
 # Quantisation steps are at most this in blocks whose chroma is stored finely.
 _FINE = 2
+# Rows of blocks that are quantised at a time.
+_ROWS = 32
 
 # T.81, figure A.6: the row-order position of each entry in file order.
 ZIGZAG = tuple(
@@ -58,28 +61,31 @@ def chroma_table(source: Sequence[int] | None) -> tuple[int, ...]:
     return fine if source is None else tuple(min(pair) for pair in zip(fine, source, strict=True))
 
 
-def with_fine_blocks(
+def stored_finely(
     planes: Sequence[NDArray[np.uint8]], table: Sequence[int], blocks: NDArray[np.bool_]
-) -> tuple[list[NDArray[np.uint8]], tuple[int, ...]]:
-    """Return chroma ``planes`` (H, W), and a table finer than ``table`` with which only ``blocks`` are stored finely.
+) -> tuple[int, ...]:
+    """Return a table finer than ``table``, and change chroma ``planes`` (H, W) so that only ``blocks`` need its steps.
 
     ``blocks`` are squares of 8 pixels, (ceil(H / 8), ceil(W / 8)). A component has one table for the whole picture.
     Therefore, all other blocks are quantised beforehand, with the even steps next to those of ``table``, which the
     finer table reproduces; it has to code few values that are not 0 there.
     """
     if max(table) <= _FINE:
-        return list(planes), tuple(table)
+        return tuple(table)
     coarse = tuple(step if step <= _FINE else step - step % _FINE for step in table)
-    height, width = planes[0].shape
-    is_fine = blocks.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-    mixed = [np.where(is_fine, plane, _quantised(plane, coarse)) for plane in planes]
-    return mixed, tuple(min(step, _FINE) for step in coarse)
+    for plane in planes:
+        for row in range(0, len(blocks), _ROWS):
+            part = plane[8 * row : 8 * (row + _ROWS)]
+            is_fine = blocks[row : row + _ROWS].repeat(8, axis=0).repeat(8, axis=1)[: part.shape[0], : part.shape[1]]
+            np.copyto(part, _quantised(part, coarse), where=~is_fine)
+    return tuple(min(step, _FINE) for step in coarse)
 
 
 def _quantised(plane: NDArray[np.uint8], table: Sequence[int]) -> NDArray[np.uint8]:
     with TemporaryFile() as file:
         Image.fromarray(plane).save(file, "JPEG", qtables=[_in_rows(table)])
-        with Image.open(file) as image:
+        file.seek(0)
+        with JpegImageFile(file) as image:
             return np.asarray(image)
 
 
@@ -110,7 +116,7 @@ def grafted(
     if any(segment.marker == DRI for scan in luma for segment in scan.tables):
         yield Segment(DRI, b"\0\0").tobytes()
     for name, plane in zip((2, 3), chroma, strict=True):
-        for scan in _coded(plane, table, progressive=frame.marker == PROGRESSIVE):
+        for scan in coded(plane, table, progressive=frame.marker == PROGRESSIVE)[1]:
             yield _of_component(scan, name).tobytes()
     yield bytes((0xFF, EOI))
 
@@ -123,22 +129,20 @@ def luma_alone(frame: Frame, luma: Sequence[Scan], luma_table: Sequence[int]) ->
     return b"".join((*parts, bytes((0xFF, EOI))))
 
 
-def encoded(image: Image.Image, tables: Sequence[Sequence[int]], **how: int) -> JpegFile:
-    """Encode ``image`` with quantisation ``tables`` in file order and further Pillow options; return it parsed.
+def coded(plane: NDArray[np.uint8], table: Sequence[int], *, progressive: bool) -> tuple[Frame, tuple[Scan, ...]]:
+    """Encode ``plane`` (H, W) with a quantisation table in file order; return the frame and its scans.
 
-    Huffman tables are made for its codes.
+    The scans have Huffman tables made for them, and no quantisation table.
     """
-    # Into a real file Pillow encodes without blocking other threads.
+    # Into a real file Pillow encodes without blocking other threads. It has room for two bytes a pixel, whatever the
+    # number of components.
     with TemporaryFile() as file:
-        image.save(file, "JPEG", qtables=[_in_rows(table) for table in tables], optimize=True, **how)
+        image = Image.fromarray(plane)
+        image.save(file, "JPEG", qtables=[_in_rows(table)], optimize=True, progressive=progressive)
         file.seek(0)
-        return parse(file.read())
-
-
-def _coded(plane: NDArray[np.uint8], table: Sequence[int], *, progressive: bool) -> tuple[Scan, ...]:
-    scans = encoded(Image.fromarray(plane), [table], progressive=progressive).scans
-    huffman = [tuple(segment for segment in scan.tables if segment.marker == 0xC4) for scan in scans]
-    return tuple(replace(scan, tables=tables) for scan, tables in zip(scans, huffman, strict=True))
+        made = parse(file.read())
+    huffman = [tuple(segment for segment in scan.tables if segment.marker == DHT) for scan in made.scans]
+    return made.frame, tuple(replace(scan, tables=tables) for scan, tables in zip(made.scans, huffman, strict=True))
 
 
 def _of_component(scan: Scan, name: int) -> Scan:
