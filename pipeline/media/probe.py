@@ -60,8 +60,8 @@ class ColorTags:
 class StreamInfo:
     """A stream beside the picture. ``type`` is audio, subtitle, attachment, data, video or unknown.
 
-    ``layout`` names the channels of sound as FFmpeg does; ``sample_rate`` is 0 if FFmpeg has not read enough to know it.
-    Then ``is_clear`` is False, as it is for moving pictures of unknown size. `pipeline.media.packet_scan` finds
+    ``layout`` names the channels of sound as FFmpeg does; ``sample_rate`` is 0 if FFmpeg has not read enough to know it
+    (then ``is_clear`` is False, as it is for moving pictures of unknown size). `pipeline.media.packet_scan` finds
     ``packets``, ``hidden_packets``, which an edit list hides, and ``is_encrypted``.
     """
 
