@@ -363,8 +363,8 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
 def _is_clear(stream: av.stream.Stream, rate: int, layout: str) -> bool:
     if stream.codec_context is None or stream.disposition & ATTACHED:
         return True
-    if stream.type == "video":
-        return bool(stream.width and stream.height)
+    if isinstance(stream, av.VideoStream):
+        return stream.width > 0 and stream.height > 0
     return stream.type != "audio" or (rate > 0 and layout != "0 channels")
 
 
