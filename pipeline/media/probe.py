@@ -21,14 +21,7 @@ from pipeline.media.frame_flags import display_matrix, field_order, known_side_d
 from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
-from pipeline.media.source import (
-    AnyPacket,
-    bound_pixels,
-    describe_streams,
-    open_sequence,
-    open_source,
-    reporting,
-)
+from pipeline.media.source import AnyPacket, bound_pixels, describe_streams, open_sequence, open_source, reporting
 from pipeline.media.timeline import Timeline
 from pipeline.originals import is_folder
 from pipeline.results import Note, NoteKind
@@ -361,11 +354,10 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
 
 
 def _is_clear(stream: av.stream.Stream, rate: int, layout: str) -> bool:
-    if stream.codec_context is None or stream.disposition & ATTACHED:
-        return True
-    if isinstance(stream, av.VideoStream):
-        return stream.width > 0 and stream.height > 0
-    return stream.type != "audio" or (rate > 0 and layout != "0 channels")
+    context = stream.codec_context
+    if isinstance(context, av.VideoCodecContext) and not stream.disposition & ATTACHED:
+        return context.width > 0 and context.height > 0
+    return stream.type != "audio" or context is None or (rate > 0 and layout != "0 channels")
 
 
 def _codec_name(stream: av.stream.Stream, description: str) -> str:
