@@ -28,14 +28,21 @@ def find_break(container: av.container.InputContainer) -> str | None:
 
     Supported are Matroska and WebM (RFC 9559), MP4 and QuickTime (ISO/IEC 14496-12), AVI (with OpenDML), IVF, FLI and
     FLC, MXF (SMPTE ST 377-1), MPEG program and transport streams (ISO/IEC 13818-1); others are assumed complete.
-    Transport streams are read to the end, of all others only the headers of the parts. Raises `UnreadableError` if the
-    disk fails.
+    Transport streams are read to the end, of all others only the headers of the parts. The tables of an MP4 are also
+    compared with the size of the file. Raises `UnreadableError` if the disk fails.
     """
     name = container.format.name
     if _walk_of(name) is None:
         return None
+    spans = list(_sample_spans(container))
     with shared_file(container) as file:
-        return break_in(file, name, samples_end=_samples_end(container))
+        found = break_in(file, name, samples_end=max((end for _, end in spans), default=0))
+        size = file.seek(0, os.SEEK_END)
+    if found is None and "mov" in name.split(","):
+        # A stream that lies behind the end from its first sample on is in another file, or holds no packets.
+        end = max((end for first, end in spans if first <= size), default=0)
+        return _cut(size, end) if end > size else None
+    return found
 
 
 def break_in(file: BinaryIO, container: str, *, samples_end: int = 0) -> str | None:
@@ -48,9 +55,15 @@ def break_in(file: BinaryIO, container: str, *, samples_end: int = 0) -> str | N
     return None if walk is None else walk(file, file.seek(0, os.SEEK_END))
 
 
-def _samples_end(container: av.container.InputContainer) -> int:
-    """Return where in the file the last packet ends of those that FFmpeg lists; it lists all of an MP4 on opening."""
-    return max((entry.pos + entry.size for stream in container.streams for entry in stream.index_entries), default=0)
+def _sample_spans(container: av.container.InputContainer) -> Iterator[tuple[int, int]]:
+    """Yield for each stream where the first and the last end of those packets that FFmpeg lists, by place in the file.
+
+    It lists all of an MP4 on opening, and none of some streams, which are left out.
+    """
+    for stream in container.streams:
+        ends = [entry.pos + entry.size for entry in stream.index_entries]
+        if ends:
+            yield min(ends), max(ends)
 
 
 def _at(file: BinaryIO, place: int, size: int) -> bytes:

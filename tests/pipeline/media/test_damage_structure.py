@@ -151,6 +151,27 @@ def test_an_mp4_whose_last_part_claims_bytes_that_hold_no_sample_is_whole(tmp_pa
     assert "is cut off: 16 bytes missing" in str(survey(film).broken)
 
 
+def test_an_mp4_whose_tables_list_samples_behind_its_end_is_cut_off(tmp_path: Path) -> None:
+    film = film_of(tmp_path, "film.mp4", muxer_options={"movflags": "faststart"})
+    data = bytearray(film.read_bytes())[:-100]
+    place = data.index(b"mdat") - 4
+    data[place : place + 4] = (len(data) - place).to_bytes(4)
+    film.write_bytes(data)
+    assert "is cut off: 100 bytes missing" in str(survey(film).broken)
+
+
+def test_sound_whose_samples_are_all_in_another_file_is_no_damage(tmp_path: Path) -> None:
+    film = film_of(tmp_path, "film.mov")
+    data = bytearray(film.read_bytes())
+    table = data.rindex(b"stco") + 8
+    for number in range(int.from_bytes(data[table : table + 4])):
+        data[(place := table + 4 + 4 * number) : place + 4] = (1 << 24).to_bytes(4)
+    film.write_bytes(data)
+    result = rewrite(film, suffix=".mp4")
+    assert result.source.broken is None
+    assert any("it holds no packets" in note.text for note in result.notes)
+
+
 def test_a_program_stream_may_end_in_zeros(tmp_path: Path) -> None:
     film = film_of(tmp_path, "film.mpg")
     assert broken(film, film.read_bytes() + bytes(4096)) is None
