@@ -52,6 +52,7 @@ _CLIPPED = 0.96  # luma from which a strong tint is clipped
 _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
+_OUTSIDE = 0.125  # of each side: what is left out is hardly wider than a mount
 # A digital camera's picture is rarely of a toned print, unless it is brown like these: blue is sea and sky. A picture
 # that keeps its colours, but as a scan would be a toned print, is in doubt.
 # Few prints are green, and many lawns and woods are: of 746 photographs and as many prints made from them, this
@@ -97,6 +98,8 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, expects: Expec
     shown = inside(luma, *chroma) & ~around
     scan = Scan.of(luma, chroma, shown, by_camera=by_camera, expects=expects)
     verdict = scan.verdict(left_out)
+    if verdict.tone is SourceTone.COLOUR and verdict.confidence <= _UNSURE and not by_camera:
+        verdict = _print_on_mount(luma, chroma, around) or verdict
     part = _coloured_part(scan, page_tone, target)
     if verdict.tone is SourceTone.COLOUR:
         if part is None or part[~around].mean() > _SMALL:
@@ -112,6 +115,20 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, expects: Expec
         return ScanTone(verdict)
     unsure = min(verdict.confidence, _UNSURE)
     return ScanTone(replace(verdict, confidence=unsure), part)
+
+
+def _print_on_mount(luma: F32, chroma: F32, around: Bools) -> Verdict | None:
+    """Return the verdict, in doubt, on the middle of a scan if it is certain that this is a print; ``around`` is none.
+
+    The mount of a portrait has a tone of its own, and its caption or edges hide that it is no part of the photograph.
+    """
+    middle = tuple(slice(round(_OUTSIDE * side), side - round(_OUTSIDE * side)) for side in luma.shape)
+    luma, chroma, around = luma[middle], chroma[:, *middle], around[middle]
+    scan = Scan.of(luma, chroma, inside(luma, *chroma) & ~around, by_camera=False)
+    found = scan.verdict(_reduced(around.astype(np.float32)) > 0)
+    if found.tone is SourceTone.COLOUR or found.confidence <= _UNSURE:
+        return None
+    return replace(found, confidence=_UNSURE, reason=f"{found.reason}, in the middle of the scan")
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,14 +21,7 @@ from pipeline.media.frame_flags import display_matrix, field_order, known_side_d
 from pipeline.media.hdr import Hdr, read_hdr
 from pipeline.media.pixels import PixelFormat, pixel_format
 from pipeline.media.sequence import Sequence, find_sequence
-from pipeline.media.source import (
-    AnyPacket,
-    bound_pixels,
-    describe_streams,
-    open_sequence,
-    open_source,
-    reporting,
-)
+from pipeline.media.source import AnyPacket, bound_pixels, describe_streams, open_sequence, open_source, reporting
 from pipeline.media.timeline import Timeline
 from pipeline.originals import is_folder
 from pipeline.results import Note, NoteKind
@@ -61,8 +54,8 @@ class StreamInfo:
     """A stream beside the picture. ``type`` is audio, subtitle, attachment, data, video or unknown.
 
     ``layout`` names the channels of sound as FFmpeg does; ``sample_rate`` is 0 if FFmpeg has not read enough to know it
-    (then ``is_clear`` is False). `pipeline.media.packet_scan` finds ``packets``, ``hidden_packets``, which an edit list
-    hides, and ``is_encrypted``.
+    (then ``is_clear`` is False, as it is for moving pictures of unknown size). `pipeline.media.packet_scan` finds
+    ``packets``, ``hidden_packets``, which an edit list hides, and ``is_encrypted``.
     """
 
     index: int
@@ -349,7 +342,7 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
         codec=context.codec.canonical_name if context is not None else _codec_name(stream, description),
         time_base=stream.time_base,
         is_decodable=context is not None,
-        is_clear=stream.type != "audio" or context is None or (rate > 0 and layout != "0 channels"),
+        is_clear=_is_clear(stream, rate, layout),
         sample_rate=rate,
         layout=layout,
         language=_language(stream.metadata),
@@ -358,6 +351,13 @@ def _stream_info(stream: av.stream.Stream, description: str) -> StreamInfo:
         is_cover=stream.type == "video" and bool(stream.disposition & ATTACHED),
         metadata=dict(stream.metadata),
     )
+
+
+def _is_clear(stream: av.stream.Stream, rate: int, layout: str) -> bool:
+    context = stream.codec_context
+    if isinstance(context, av.VideoCodecContext) and not stream.disposition & ATTACHED:
+        return context.width > 0 and context.height > 0
+    return stream.type != "audio" or context is None or (rate > 0 and layout != "0 channels")
 
 
 def _codec_name(stream: av.stream.Stream, description: str) -> str:

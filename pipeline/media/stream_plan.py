@@ -92,12 +92,9 @@ def _plan(info: FilmInfo, container: Container, stream: StreamInfo, original: av
     if not stream.is_decodable and stream.type not in ("attachment", "data"):
         return _because(stream, Action.DROP, "its codec is not known here, and it cannot be copied without it")
     if not stream.is_clear:
-        reason = (
-            "it holds no packets"
-            if stream.packets == 0
-            else "nothing says its sampling rate or its channels, so that it cannot be played"
-        )
-        return _because(stream, Action.DROP, reason)
+        unknown = "size" if stream.type == "video" else "sampling rate or its channels"
+        reason = f"nothing says its {unknown}, so that it cannot be played"
+        return _because(stream, Action.DROP, "it holds no packets" if stream.packets == 0 else reason)
     refusal = _lacks_layout(container, stream) or _refusal(container, original)
     if not refusal:
         return StreamPlan(stream=stream, action=Action.COPY, codec=stream.codec, remark=_remark(container, stream))

@@ -48,6 +48,18 @@ def mounted(planes: Planes, page: tuple[float, float, float]) -> Planes:
     return luma, cb, cr
 
 
+def on_mount(luma: F32, chroma: F32, tone: tuple[float, float, float]) -> Planes:
+    """Return a portrait on a mount with a caption and a darker edge, which is therefore no page of one tone."""
+    made = [np.full((HEIGHT, WIDTH), level, np.float32) for level in tone]
+    for plane, edge, caption in zip(made, (0.2, 0.0, 0.0), (0.9, 0.0, 0.0), strict=True):
+        plane[:4] = plane[-4:] = plane[:, :4] = plane[:, -4:] = edge
+        plane[20:76, 116:124] = caption
+    for plane, content in zip(made, (luma, *chroma), strict=True):
+        plane[11:85, 14:114] = cv2.resize(content, (100, 74), interpolation=cv2.INTER_AREA)
+    luma, cb, cr = made
+    return luma, cb, cr
+
+
 def with_target(planes: Planes) -> Planes:
     luma, cb, cr = (plane.copy() for plane in small(planes))
     for made, ground in zip((luma, cb, cr), (0.8, 0.0, 0.0), strict=True):
@@ -178,3 +190,13 @@ def test_a_print_of_something_small_on_plain_ground_is_no_page_with_nothing_on_i
     brown = 0.06 * np.sin(np.pi * luma)
     found = scan_tone(luma, np.stack([-brown, 0.8 * brown]).astype(np.float32))
     assert found.verdict.tone is SourceTone.TINTED
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("tone", [(0.8, -0.06, 0.02), (0.7, -0.04, 0.06)], ids=["cream", "pink"])
+def test_a_print_on_a_mount_of_another_tone_is_told_by_its_middle(tone: tuple[float, float, float], seed: int) -> None:
+    luma, chroma = things(seed)
+    found = judged(on_mount(luma, 0.3 * stained_print(luma, seed=seed, stains=0), tone)).verdict
+    assert (found.tone, found.confidence <= 0.5) == (SourceTone.TINTED, True)
+    assert "in the middle" in found.reason
+    assert judged(on_mount(luma, 0.5 * chroma, tone)).verdict.tone is SourceTone.COLOUR

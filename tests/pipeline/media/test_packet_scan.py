@@ -314,6 +314,47 @@ def test_subtitles_that_begin_late_are_copied(tmp_path: Path, suffix: str, codec
     assert len(frame_times(result.output)) == 125
 
 
+def with_second_picture(film: Path, path: Path, *, late: bool) -> Path:
+    """Write ``film`` again with a second picture, which has frames from the fourth second on, or none at all."""
+    with av.open(str(film)) as source, av.open(str(path), "w") as copy:
+        video: Any = copy.add_stream_from_template(source.streams.video[0], opaque=True)
+        other = copy.add_stream("mpeg2video", rate=25)
+        other.width, other.height, other.pix_fmt = 96, 64, "yuv420p"
+        for packet in source.demux(video=0):
+            if not packet.size:
+                continue
+            seconds = packet.dts * packet.time_base
+            packet.stream = video
+            copy.mux(packet)
+            if late and seconds > 4:
+                frame = av.VideoFrame(96, 64, "yuv420p")
+                frame.pts, frame.time_base = round(seconds * 25), Fraction(1, 25)
+                copy.mux(other.encode(frame))
+        if late:
+            copy.mux(other.encode(None))
+    return path
+
+
+@pytest.mark.few(1)
+@pytest.mark.slow
+def test_a_second_picture_that_begins_late_is_copied(tmp_path: Path) -> None:
+    plain = make_film(tmp_path / "plain.ts", codec="mpeg2video", times=range(125), **HEAVY)
+    film = with_second_picture(plain, tmp_path / "a.ts", late=True)
+    with av.open(str(film)) as container:
+        assert container.streams.video[1].width == 0, "FFmpeg should not see the second picture on opening"
+    result = rewrite(film)
+    assert [(plan.stream.type, plan.action) for plan in result.streams] == [("video", Action.COPY)]
+    with av.open(str(result.output)) as container:
+        assert container.streams.video[1].width == 96
+
+
+def test_a_second_picture_without_a_packet_is_dropped_for_that_reason(tmp_path: Path) -> None:
+    plain = make_film(tmp_path / "plain.ts", codec="mpeg2video")
+    result = rewrite(with_second_picture(plain, tmp_path / "a.ts", late=False))
+    assert [plan.action for plan in result.streams] == [Action.DROP]
+    assert any("video 1 (mpeg2video): drop: it holds no packets" in note.text for note in result.notes)
+
+
 @pytest.mark.nightly
 def test_raw_dv_whose_sound_begins_late_is_known(tmp_path: Path) -> None:
     film = raw_dv(tmp_path / "a.dv", frames=60)

@@ -73,6 +73,11 @@ def _two_numbers(tag: int) -> Callable[[Path], Path]:
     return make
 
 
+def _deep_palette(folder: Path) -> Path:
+    colours = np.zeros((3, 1 << 16), np.uint16)
+    return _tiff(GREY.astype(np.uint16), photometric="palette", colormap=colours)(folder)
+
+
 def _sequence(folder: Path) -> Path:
     """A film as HEIF has it: in the brand of its sequences, without a still picture."""
     film = make_film(folder / "film.mp4", codec="mpeg4")
@@ -134,6 +139,8 @@ REFUSED = {
     "wide-tiff": (_tiff(GREY.astype(np.uint32)), "32-bit"),
     "signed-tiff": (_tiff(GREY.astype(np.int16)), "16-bit signed"),
     "twelve-bit-tiff": (_tiff(GREY.astype(np.uint16), bitspersample=12), "12-bit"),
+    "one-bit-rgb-tiff": (_tiff(np.dstack((GREY > 128,) * 3), photometric="rgb"), "1-bit samples, 3 for each pixel"),
+    "deep-palette-tiff": (_deep_palette, "16-bit palette samples"),
     "page-of-cmyk": (_image("photo.tif", IMAGE, **CMYK_SECOND), r"CMYK samples \(page 2\)"),
     "animated-gif": (_image("photo.gif", IMAGE, save_all=True, append_images=[TURNED]), "animated"),
     "animated-webp": (_image("photo.webp", IMAGE, save_all=True, append_images=[TURNED]), "animated"),

@@ -59,7 +59,9 @@ def _check_kind(path: Path, page: tifffile.TiffPage) -> None:
     bits = page.bitspersample
     if page.sampleformat != 1 or bits not in allowed or (photometric == PALETTE and bits > 8):
         form = {1: "", 2: "signed ", 3: "floating-point "}.get(int(page.sampleformat), "unknown ")
-        raise refuse(path, f"is a TIFF of {bits}-bit {form}samples")
+        kind = "palette " if photometric == PALETTE else ""
+        several = f", {page.samplesperpixel} for each pixel" if page.samplesperpixel > 1 else ""
+        raise refuse(path, f"is a TIFF of {bits}-bit {form}{kind}samples{several}")
 
 
 def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
