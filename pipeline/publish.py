@@ -92,7 +92,8 @@ def _check_name(final: Path) -> None:
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     """Raise `UsageError` if ``final`` would replace one of ``originals``, or exists and ``overwrite`` is false.
 
-    Also for a broken link, a device, a pipe or a socket. Raises `OutputError` if the disk cannot be queried or does not accept a file.
+    Also for a broken link, a device, a pipe or a socket. Raises `OutputError` if the disk cannot be queried or does not
+    accept a file.
     """
     originals.check(final)
     with writing(final):
