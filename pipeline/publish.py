@@ -92,16 +92,17 @@ def _check_name(final: Path) -> None:
 def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
     """Raise `UsageError` if ``final`` would replace one of ``originals``, or exists and ``overwrite`` is false.
 
-    Also for a broken link. Raises `OutputError` if the disk cannot be queried or does not accept a file.
+    Also for a broken link, a device, a pipe or a socket. Raises `OutputError` if the disk cannot be queried or does not
+    accept a file.
     """
     originals.check(final)
     with writing(final):
         exists = final.exists()
     if not exists and final.is_symlink():
         raise UsageError(f"{final}: is a broken link", advice="Delete the link, or choose another name.")
+    check_replaceable(final)
     if exists and not overwrite:
         raise UsageError(f"{final}: exists already", advice="Choose another name with --output, or use --overwrite.")
-    check_replaceable(final)
     _check_writable(final)
 
 

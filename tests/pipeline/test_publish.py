@@ -95,14 +95,14 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-@pytest.mark.parametrize("late", [False, True])
-def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path: Path, *, late: bool) -> None:
+@pytest.mark.parametrize(("late", "overwrite"), [(False, True), (True, True), (False, False)])
+def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path: Path, *, late: bool, overwrite: bool) -> None:
     final = tmp_path / "null.jpg"
     if not late:
         os.mkfifo(final)
     with (
         pytest.raises(UsageError, match=r"null\.jpg: is a device, pipe or socket, not a file"),
-        publishing(final, overwrite=True, originals=Originals()) as temporary,
+        publishing(final, overwrite=overwrite, originals=Originals()) as temporary,
     ):
         assert late
         temporary.write_bytes(b"result")
