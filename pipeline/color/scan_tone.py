@@ -62,6 +62,7 @@ _BY_CAMERA, _BROWN_BY_CAMERA = Prior(-8.0, doubt=8.0), Prior(-5.0, doubt=5.0)
 _LEAST_HUE = 0.012  # mean chroma of brown (less blue and more red than grey has) and of green (less of both)
 # Greatest share of the picture for a coloured part, and least certainty that its surroundings are not coloured.
 _SMALL, _SURE = 0.08, 0.6
+_MOST = 0.5  # of the picture: what has colour of its own on more than this is no print in one tone
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,9 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, expects: Expec
         if rest.tone is SourceTone.COLOUR or rest.confidence < _SURE:
             return ScanTone(verdict)
         verdict = rest
+    elif part is not None and part[~around].mean() > _MOST:
+        reason = f"{verdict.reason}, but most of it has other colours"
+        return ScanTone(replace(verdict, tone=SourceTone.COLOUR, confidence=_UNSURE, reason=reason))
     is_neutral = page_tone is None or float(np.hypot(*page_tone)) <= _PAGE_TINT
     if verdict.tone is SourceTone.MONOCHROME and not is_neutral:
         verdict = replace(verdict, tone=SourceTone.TINTED, reason=f"{verdict.reason}, on a tinted page")

@@ -126,6 +126,15 @@ def test_what_is_coloured_on_a_small_part_is_found_and_in_doubt(tone: str, cb: f
     assert 0.005 < found.coloured_share < 0.06
 
 
+def test_colours_that_change_with_place_are_no_tint_of_a_part() -> None:
+    down, across = np.mgrid[0 : 1 : HEIGHT * 1j, 0 : 1 : WIDTH * 1j].astype(np.float32)
+    red, green, blue = down, across, 1 - down
+    luma = np.asarray(0.2126 * red + 0.7152 * green + 0.0722 * blue, np.float32)
+    found = judged((luma, (blue - luma) / 1.8556, (red - luma) / 1.5748))
+    assert found.verdict.tone is SourceTone.COLOUR
+    assert found.coloured_part is None
+
+
 def test_a_print_in_one_tone_has_no_coloured_part() -> None:
     assert judged(small(through_jpeg(toned(scene(), SEPIA), 75))).coloured_part is None
 
