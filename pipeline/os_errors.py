@@ -100,10 +100,15 @@ def unusable_temporary(path: Path | str, error: OSError) -> OutputError:
     return OutputError(f"{path}: {reason}", advice=f"{advice_for(error)} {TMPDIR}")
 
 
+def is_stream(path: Path) -> bool:
+    """Return whether the existing ``path`` is a pipe, a device or a socket: neither a file nor a folder."""
+    mode = path.stat().st_mode
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def check_is_no_stream(path: Path) -> None:
     """Raise `InputError` if ``path`` is a pipe, a device or a socket: sources are read more than once."""
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    if is_stream(path):
         raise InputError(f"{path}: is a pipe or a device, not a file", advice="Save its content as a file first.")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import AutochromeError, UsageError
 from pipeline.open_files import patiently
 from pipeline.originals import Originals
-from pipeline.os_errors import of_publishing, writing
+from pipeline.os_errors import is_stream, of_publishing, writing
 
 # Folder, among the results, for the program's own files.
 HOME = ".autochrome"
@@ -109,8 +109,8 @@ def check_target(final: Path, *, overwrite: bool, originals: Originals) -> None:
 def check_replaceable(final: Path) -> None:
     """Raise `UsageError` if ``final`` is a device, a pipe or a socket: renaming would replace even /dev/null."""
     with writing(final):
-        is_special = final.exists() and not (final.is_file() or final.is_dir())
-    if is_special:
+        found = final.exists() and is_stream(final)
+    if found:
         raise UsageError(
             f"{final}: is a device, pipe or socket, not a file; nothing was written there",
             advice="Name a file for it.",
