@@ -187,14 +187,9 @@ def upsample(
         own, _ = chroma_and_room(small, ab - change, spec.matrix, space)
         moved = np.square(change).sum(axis=0)
         replaced = cv2.resize(moved / (moved + np.float32(_REPLACED**2)), guide.shape[::-1])
-        wide, close, added = (
-            np.stack(_fitted(guide, planes * room, edge=edge, step=step))
-            for planes, edge, step in (
-                (own, _EDGE, _STEP),
-                (own, _HINT_EDGE, _HINT_STEP),
-                (wanted - own, _HINT_EDGE, _HINT_STEP),
-            )
-        )
+        wide = np.stack(_fitted(guide, own * room))
+        planes = np.concatenate([own, wanted - own]) * room
+        close, added = np.split(np.stack(_fitted(guide, planes, edge=_HINT_EDGE, step=_HINT_STEP)), 2)
         coefficients = wide + replaced * (close - wide) + added
     exact = ExactColours.of(hints, picture, guide, spec.matrix, space) if hints else None
     return Upsampled(picture.turn.stored(coefficients), float(drawn.mean()), exact)
