@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
@@ -34,24 +34,16 @@ def find_break(container: av.container.InputContainer) -> str | None:
     name = container.format.name
     if _walk_of(name) is None:
         return None
-    spans = list(_sample_spans(container))
     with shared_file(container) as file:
-        found = break_in(file, name, samples_end=max((end for _, end in spans), default=0))
-        size = file.seek(0, os.SEEK_END)
-    if found is None and "mov" in name.split(","):
-        # A stream that lies behind the end from its first sample on is in another file, or holds no packets.
-        end = max((end for first, end in spans if first <= size), default=0)
-        return _cut(size, end) if end > size else None
-    return found
+        return break_in(file, name, spans=_sample_spans(container))
 
 
-def break_in(file: BinaryIO, container: str, *, samples_end: int = 0) -> str | None:
+def break_in(file: BinaryIO, container: str, *, spans: Iterable[tuple[int, int]] = ()) -> str | None:
     """Return what `find_break` does; ``container`` is FFmpeg's name of the demuxer.
 
-    ``samples_end`` is where the last sample ends that the tables of an MP4 list, 0 if it is not known: if that is in
-    the file, a last part that states more bytes than there are lacks nothing.
+    ``spans`` are those of `_sample_spans`, as far as they are known. They are only asked for of an MP4.
     """
-    walk = _walk_of(container, samples_end)
+    walk = _walk_of(container, spans)
     return None if walk is None else walk(file, file.seek(0, os.SEEK_END))
 
 
@@ -170,7 +162,17 @@ def _vint(data: bytes) -> int | None:
 _BOXES_OF_BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 
 
-def _walk_mov(file: BinaryIO, size: int, *, samples_end: int) -> str | None:
+def _walk_mov(file: BinaryIO, size: int, *, spans: Iterable[tuple[int, int]]) -> str | None:
+    spans = list(spans)
+    if found := _walk_boxes(file, size, samples_end=max((end for _, end in spans), default=0)):
+        return found
+    # A stream that lies behind the end from its first sample on is in another file, or holds no packets.
+    end = max((end for first, end in spans if first <= size), default=0)
+    return _cut(size, end) if end > size else None
+
+
+def _walk_boxes(file: BinaryIO, size: int, *, samples_end: int) -> str | None:
+    """Walk over the boxes; the last one may claim too much if all samples, up to ``samples_end``, are there."""
     seen: set[bytes] = set()
     for place, name, content, end in boxes(file, 0, size):
         is_known = name.isascii() and name.decode().isprintable()
@@ -377,10 +379,10 @@ def _packets(start: bytes) -> tuple[int, int]:
     return best[1:]
 
 
-def _walk_of(container: str, samples_end: int = 0) -> _Walk | None:
+def _walk_of(container: str, spans: Iterable[tuple[int, int]] = ()) -> _Walk | None:
     walks: Mapping[str, _Walk] = {
         "matroska": _walk_matroska,
-        "mov": partial(_walk_mov, samples_end=samples_end),
+        "mov": partial(_walk_mov, spans=spans),
         "avi": _walk_avi,
         "ivf": _walk_ivf,
         "flic": _walk_flic,
