@@ -146,7 +146,8 @@ def given_names(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def words_of(name: str) -> set[str]:
-    return set(re.findall(r"[a-z]+", re.sub(r"([A-Z])", r"_\1", name).lower()))
+    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return set(re.findall(r"[a-z]+", parts.lower()))
 
 
 def test_every_module_belongs_to_a_part_that_has_its_layer() -> None:

@@ -169,7 +169,7 @@ class Generator(nn.Module):
 class EvidenceGenerator(Generator):
     """A `Generator` for a `Coherent`: it takes hints, and also outputs its evidence."""
 
-    def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # no_hints more
+    def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]  # it takes hints too
         """Return a* and b* and, at half their size, each position's own logits and its features.
 
         They are ab (N, 2, H / 4, W / 4), logits (N, Q, H / 8, W / 8) whose softmax gives the probabilities of the bins,

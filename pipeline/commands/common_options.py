@@ -75,7 +75,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-RESULT, RUN, SAID = "Result options", "Run options", "Output and diagnostics"
+RESULT, RUN, DIAGNOSTICS = "Result options", "Run options", "Output and diagnostics"
 _FROM = f"Settings file (TOML). Default: {FILE_NAME} in the current folder, if it exists."
 
 Output = Annotated[Path | None, option(RESULT, "--output", "-o", metavar="PATH", help="Output file or folder.")]
@@ -179,17 +179,24 @@ DryRun = Annotated[bool, switch(RUN, "--dry-run", help="Show what would be done;
 Config = Annotated[
     Path | None, option(RUN, "--config", metavar="FILE", help=_FROM, callback=apply_settings, is_eager=True)
 ]
-Json = Annotated[bool, switch(SAID, "--json", help="Print one JSON document on standard output.")]
+Json = Annotated[bool, switch(DIAGNOSTICS, "--json", help="Print one JSON document on standard output.")]
 Verbose = Annotated[
     int,
     option(
-        SAID, "--verbose", "-v", count=True, metavar=" ", show_default=False, help="Show log records; -vv: all of them."
+        DIAGNOSTICS,
+        "--verbose",
+        "-v",
+        count=True,
+        metavar=" ",
+        show_default=False,
+        help="Show log records; -vv: all of them.",
     ),
 ]
 LogFile = Annotated[
-    Path | None, option(SAID, "--log-file", metavar="FILE", help="Append a log with tracebacks, for bug reports.")
+    Path | None,
+    option(DIAGNOSTICS, "--log-file", metavar="FILE", help="Append a log with tracebacks, for bug reports."),
 ]
-Quiet = Annotated[bool, switch(SAID, "--quiet", "-q", help="Print nothing but errors.")]
+Quiet = Annotated[bool, switch(DIAGNOSTICS, "--quiet", "-q", help="Print nothing but errors.")]
 Version = Annotated[
     bool,
     typer.Option(

@@ -376,7 +376,7 @@ def test_a_cancelled_archive_keeps_what_is_done_and_goes_on(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_an_archive_is_cancelled_from_another_thread(
     jobs: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
