@@ -4,14 +4,12 @@ Every FOLDER, or zip file, holds colour photographs. The first rate is the share
 second is the share of prints that would be left unchanged: of toned ones made from the same photographs, and of those
 in the folders after ``--prints``. The folders after ``--old`` hold old photographs in colour. Photographs are split in
 two halves by the SHA-256 of their names: rates are measured on one half, and tables are fitted to the other: ``--fit
-FILE`` writes `pipeline.color.tone_table`, ``--fit-edges FILE`` `pipeline.color.tone_edges_table`, which is applied
-after it, and ``--fit-expectation FILE`` `pipeline.color.tone_expectation_table`, which decides doubtful cases with the
-network `fast`, and is also fitted to ``--prints`` and ``--old``. ``--tables`` measures the first two without the
-network.
+FILE`` writes `pipeline.color.tone_table`, and ``--fit-edges FILE`` `pipeline.color.tone_edges_table`, which is applied
+after it. The tone network (`training.tone`) is trained on that other half too; ``--tables`` measures without it.
 
-``old_photographs.csv`` lists the real prints and old colour photographs that the shipped table was fitted to, by their
-repositories on GitHub; ``toned_photographs.txt`` those of the large training set that are toned themselves, or may be,
-as seen one by one. They are left out.
+``old_photographs.csv`` lists the real prints and old colour photographs that the network was trained on, by their
+repositories on GitHub; ``training/tone/toned_photographs.txt`` those of the large training set that are toned
+themselves, or may be, as seen one by one. They are left out.
 """
 
 from __future__ import annotations
@@ -21,42 +19,32 @@ import hashlib
 import random
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from benchmarks.toning import found_photo, found_print, smaller, through_jpeg, toned_print
-from pipeline.color.colorizer import open_colorizer
-from pipeline.color.expected_colours import Expects, expectation
-from pipeline.color.scan_tone import JUDGED_SIDE, Scan, scan_tone
+from pipeline.color.model_input import EXIF_TURNS
+from pipeline.color.scan_tone import JUDGED_SIDE, Appears, Scan, appearance, scan_tone
 from pipeline.color.spaces import F32
 from pipeline.color.tint_fit import FIGURES, LEAST_PIXELS, fitted
 from pipeline.color.tone import evidence, inside
 from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
-from pipeline.color.tone_odds import Figures, linear_terms, standardised, terms
+from pipeline.color.tone_odds import Figures, standardised, terms
 from pipeline.media.stills import is_taken_by_camera
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
+from training.tone.gather import LEAST_SIDE, UNREADABLE, decoded, is_held_out, toned_photographs
+from training.tone.prints import found_print, smaller, through_jpeg, toned_print
 
 _SIDE = 64
-_READ_SIDE = 512
-_LEAST_SIDE = 100
-_RIDGE, _RIDGE_OF_EDGES, _RIDGE_OF_EXPECTATION = 3.0, 0.3, 15.0  # for many terms, for few, for few pictures
+_RIDGE, _RIDGE_OF_EDGES = 3.0, 0.3  # for many terms, for few
 _ROUNDS = 25
-_REAL = 12  # times that a real print, or an old photograph in colour, counts: there are few
-_WITHIN = 5.0  # a little beyond where the third table decides
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif"}
 _WIDTH = 120
-_TONED = Path(__file__).with_name("toned_photographs.txt")
-_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
-
-_Kinds = Callable[["Photo", int], Iterator[F32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +58,7 @@ class Photo:
     @property
     def is_held_out(self) -> bool:
         """Whether it belongs to the half that nothing is fitted to."""
-        return bool(_hash(Path(self.name).name)[0] & 1)
+        return is_held_out(self.name)
 
     def draw(self, seed: int) -> random.Random:
         """Return a random generator specific to this photograph."""
@@ -81,12 +69,12 @@ class Photo:
 class Rate:
     """How many of ``of`` pictures were classified wrongly, and how many of those without a doubt.
 
-    ``folder``, if not None, is where the wrong ones are saved for inspection. ``expects`` is the network, if any.
+    ``folder``, if not None, is where the wrong ones are saved for inspection. ``appears`` is the tone network, if any.
     """
 
     name: str
     folder: Path | None
-    expects: Expects | None
+    appears: Appears | None
     of: int = 0
     wrong: int = 0
     unflagged: int = 0
@@ -94,7 +82,7 @@ class Rate:
 
     def count(self, photo: Photo, *, is_print: bool) -> None:
         """Classify one more picture."""
-        found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera, expects=self.expects)
+        found = scan_tone(*planes(photo.rgb), by_camera=photo.by_camera, appears=self.appears)
         is_wrong = (found.verdict.tone is SourceTone.COLOUR) is is_print
         is_flagged = found.verdict.confidence <= 0.5
         self.of += 1
@@ -125,17 +113,17 @@ def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[P
         read = _reader(place)
         found += [(_hash(f"{name} {seed}"), name, read) for name in names if Path(name).suffix.lower() in _SUFFIXES]
     seen = set[bytes]()
-    toned = set(_TONED.read_text(encoding="ascii").split())
+    toned = toned_photographs()
     for _, name, read in sorted(found, key=lambda one: one[:2])[:most]:
         if name in toned:
             continue
         data = read(name)
         try:
             photo = _decoded(name, data)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             print(f"left out: {name}: {error}")
             continue
-        if min(photo.rgb.shape[:2]) >= _LEAST_SIDE and (content := _hash(photo.rgb.tobytes())) not in seen:
+        if min(photo.rgb.shape[:2]) >= LEAST_SIDE and (content := _hash(photo.rgb.tobytes())) not in seen:
             seen.add(content)
             yield photo
 
@@ -166,13 +154,6 @@ def with_edges(picture: F32) -> Figures | None:
     return None if edges is None else np.array([evidence(luma, *chroma).log_odds, *edges])
 
 
-def in_doubt(picture: F32, expects: Expects) -> Figures | None:
-    """Return the input of the third table; None for a picture that is hardly in doubt without it."""
-    luma, chroma = planes(picture)
-    scan = Scan.of(luma, chroma, inside(luma, *chroma), by_camera=False, expects=expects)
-    return scan.doubt(within=_WITHIN)
-
-
 def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     """Yield the photograph unchanged, and as it might be found: paler, smaller, re-encoded."""
     yield photo.rgb
@@ -192,30 +173,19 @@ def print_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     yield toned_print(smaller(photo.rgb, draw) if draw.random() < 0.3 else photo.rgb, draw)[0]
 
 
-def coloured_in_doubt(photo: Photo, seed: int) -> Iterator[F32]:
-    """Yield the photograph unchanged, and as it might be found after all that can happen to it."""
-    yield photo.rgb
-    yield found_photo(photo.rgb, photo.draw(seed))
-
-
-def prints_in_doubt(photo: Photo, seed: int) -> Iterator[F32]:
+def all_print_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     """Yield two toned prints made from the photograph: as `print_kinds`, and as it might be found."""
     yield from print_kinds(photo, seed)
     yield found_print(photo.rgb, photo.draw(seed + 1))
 
 
-def fit(
-    coloured: Figures, prints: Figures, *, ridge: float, expand: Callable[[Figures], Figures]
-) -> tuple[Figures, Figures, Figures]:
-    """Return centres, scales and weights of a logistic regression by Newton's method, with a ``ridge``.
-
-    ``expand`` gives its terms, such as `terms`.
-    """
+def fit(coloured: Figures, prints: Figures, *, ridge: float) -> tuple[Figures, Figures, Figures]:
+    """Return centres, scales and weights of a logistic regression by Newton's method, with a ``ridge``."""
     rows = np.concatenate([coloured, prints])
     is_coloured = np.concatenate([np.ones(len(coloured)), np.zeros(len(prints))])
     share = np.where(is_coloured, len(rows) / (2 * len(coloured)), len(rows) / (2 * len(prints)))
     centres, scales = rows.mean(axis=0), rows.std(axis=0)
-    expanded = np.stack([expand(standardised(row, centres, scales)) for row in rows])
+    expanded = np.stack([terms(standardised(row, centres, scales)) for row in rows])
     penalty = ridge * np.eye(expanded.shape[1])
     penalty[0, 0] = 1e-6
     weights = np.zeros(expanded.shape[1])
@@ -239,29 +209,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the first table and write it")
     parser.add_argument("--fit-edges", type=Path, metavar="FILE", help="fit the second table and write it")
-    parser.add_argument("--fit-expectation", type=Path, metavar="FILE", help="fit the third table and write it")
-    parser.add_argument("--wrong", type=Path, metavar="FOLDER", help="save what was judged wrongly, as PNG")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="PIL")
     if options.fit is not None:
         options.fit.write_text(_fitted(options), encoding="ascii")
     elif options.fit_edges is not None:
         options.fit_edges.write_text(_fitted_edges(options), encoding="ascii")
-    elif options.tables:
-        _print_rates(options, None)
     else:
-        with open_colorizer() as colorizer:
-            expects = expectation(colorizer)
-            if options.fit_expectation is not None:
-                text = _fitted_expectation(options, expects, colorizer.spec.weights_sha256)
-                options.fit_expectation.write_text(text, encoding="ascii")
-            else:
-                _print_rates(options, expects)
+        _print_rates(options, None if options.tables else appearance(EXIF_TURNS[1]))
 
 
-def _print_rates(options: argparse.Namespace, expects: Expects | None) -> None:
+def _print_rates(options: argparse.Namespace, appears: Appears | None) -> None:
     repainted, by_camera, made, found, real, old = (
-        Rate(name, options.wrong, expects)
+        Rate(name, options.wrong, appears)
         for name in (
             "colour photographs repainted",
             "colour photographs by cameras repainted",
@@ -274,7 +234,7 @@ def _print_rates(options: argparse.Namespace, expects: Expects | None) -> None:
     for photo in photos(options.places, most=options.photos, seed=options.seed):
         if photo.is_held_out or options.all:
             (by_camera if photo.by_camera else repainted).count(photo, is_print=False)
-            for rate, rgb in zip((made, found), prints_in_doubt(photo, options.seed), strict=True):
+            for rate, rgb in zip((made, found), all_print_kinds(photo, options.seed), strict=True):
                 rate.count(replace(photo, rgb=rgb, by_camera=False), is_print=True)
     for photo in photos(options.prints, most=None, seed=options.seed):
         real.count(photo, is_print=True)
@@ -299,39 +259,10 @@ def _fitted_edges(options: argparse.Namespace) -> str:
     return _module(options, with_edges, words, ridge=_RIDGE_OF_EDGES)
 
 
-def _fitted_expectation(options: argparse.Namespace, expects: Expects, weights: str) -> str:
-    """Return the module of the third table; the first two are unchanged."""
-    command = "``python -m benchmarks.tone FOLDER... --prints A --old B --fit-expectation FILE``"
-    return _module(
-        options,
-        partial(in_doubt, expects=expects),
-        f"{command} from {{count:,}} photographs.",
-        real=(options.old, options.prints),
-        kinds=(coloured_in_doubt, prints_in_doubt),
-        first=2,
-        ridge=_RIDGE_OF_EXPECTATION,
-        expand=linear_terms,
-        before=f'WEIGHTS_SHA256 = "{weights}"\n',
-    )
-
-
 def _module(
-    options: argparse.Namespace,
-    figures_of: Callable[[F32], Figures | None],
-    words: str,
-    *,
-    kinds: tuple[_Kinds, _Kinds] = (coloured_kinds, print_kinds),
-    real: tuple[Sequence[Path], Sequence[Path]] = ((), ()),
-    first: int = 1,
-    ridge: float,
-    expand: Callable[[Figures], Figures] = terms,
-    before: str = "",
+    options: argparse.Namespace, figures_of: Callable[[F32], Figures | None], words: str, *, ridge: float
 ) -> str:
-    """Return the module of a table fitted to ``figures_of`` ``kinds`` of pictures, with ``before`` ahead of it.
-
-    ``words`` about it name their ``count``. The first picture of each kind counts ``first`` times. ``real`` are folders
-    of old colour photographs and of prints, which count `_REAL` times.
-    """
+    """Return the module of a table fitted to ``figures_of`` pictures; ``words`` about it name their ``count``."""
     coloured: list[Figures] = []
     prints: list[Figures] = []
     count = 0
@@ -339,20 +270,14 @@ def _module(
         if photo.is_held_out:
             continue
         count += 1
-        for found, made in zip((coloured, prints), kinds, strict=True):
-            for number, rgb in enumerate(made(photo, options.seed)):
-                if (row := figures_of(rgb)) is not None:
-                    found += [row] * (1 if number else first)
-    for found, places in zip((coloured, prints), real, strict=True):
-        for photo in photos(places, most=None, seed=options.seed):
-            if (row := figures_of(photo.rgb)) is not None:
-                found += [row] * _REAL
+        for found, kinds in ((coloured, coloured_kinds), (prints, print_kinds)):
+            found += [row for rgb in kinds(photo, options.seed) if (row := figures_of(rgb)) is not None]
     names = ("CENTRES", "SCALES", "WEIGHTS")
-    values = fit(np.stack(coloured), np.stack(prints), ridge=ridge, expand=expand)
+    values = fit(np.stack(coloured), np.stack(prints), ridge=ridge)
     tables = "\n".join(_table(name, table) for name, table in zip(names, values, strict=True))
     imports = "from __future__ import annotations\n\nimport numpy as np"
     text = words.format(count=count)
-    return f'"""Made by {text}"""\n\n{imports}\n\n{before}# fmt: off\n{tables}# fmt: on\n'
+    return f'"""Made by {text}"""\n\n{imports}\n\n# fmt: off\n{tables}# fmt: on\n'
 
 
 def _table(name: str, values: Figures) -> str:
@@ -367,11 +292,8 @@ def _table(name: str, values: Figures) -> str:
 
 
 def _decoded(name: str, data: bytes) -> Photo:
-    with Image.open(BytesIO(data)) as image:
-        exif = image.info.get("exif")
-        image.thumbnail((_READ_SIDE, _READ_SIDE))
-        rgb = np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
-    return Photo(name, rgb, is_taken_by_camera(exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else None))
+    rgb, exif = decoded(data)
+    return Photo(name, rgb, is_taken_by_camera(None if exif is None else exif.removeprefix(b"Exif\0\0")))
 
 
 def _reader(place: Path) -> Callable[[str], bytes]:

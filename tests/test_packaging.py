@@ -68,10 +68,10 @@ def test_the_parts_of_the_report_are_in_the_wheel(wheel: zipfile.ZipFile) -> Non
 
 
 def test_weights_travel_with_their_cards(wheel: zipfile.ZipFile) -> None:
-    models = {PurePosixPath(name) for name in contents(wheel) if name.startswith("engines/models/")}
-    weights = {path for path in models if path.suffix == ".onnx"}
-    assert PurePosixPath("engines/models/fast.onnx") in weights
-    assert {path.with_suffix(".json") for path in weights} == models - weights
+    names = {PurePosixPath(name) for name in contents(wheel) if name.startswith("engines/")}
+    weights = {path for path in names if path.suffix == ".onnx"}
+    assert {PurePosixPath("engines/models/fast.onnx"), PurePosixPath("engines/tone_network.onnx")} <= weights
+    assert {path.with_suffix(".json") for path in weights} == {path for path in names if path.suffix == ".json"}
 
 
 def test_metadata_says_what_it_must(wheel: zipfile.ZipFile) -> None:

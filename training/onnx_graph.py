@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from torch import Tensor, nn
 from torch.export import Dim
 
 from engines.adapters import autochrome2
@@ -62,6 +63,28 @@ def to_onnx(generator: Generator, graph: Graph) -> bytes:
             if dim_name is not None:
                 dim.dim_param = dim_name
     _name_weights(model, generator)
+    return _finished(model)
+
+
+def to_fixed_onnx(network: nn.Module, example: Tensor, *, takes: str, returns: str) -> bytes:
+    """Return ``network`` as in `to_onnx`, with one input ``takes`` of the shape of ``example`` and one output."""
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=[takes],
+            output_names=[returns],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return _finished(program.model_proto)
+
+
+def _finished(model: onnx.ModelProto) -> bytes:
+    """Return the file of ``model``, with float16 weights and without the exporter's notes."""
     _halve_weights(model)
     _forget_origins(model)
     onnx.checker.check_model(model, full_check=True)

@@ -13,14 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from engines.adapters.base import Evidence
+from engines.tone_network import tone_network
 from pipeline.color.album_page import page
 from pipeline.color.colour_target import colour_target
-from pipeline.color.expected_colours import Expects, expectation_figures
-from pipeline.color.spaces import F32
+from pipeline.color.model_input import Turn
+from pipeline.color.spaces import F32, Matrix, rgb_of
 from pipeline.color.tint_fit import LEAST_PIXELS, TintFit, fitted, tint_of
 from pipeline.color.tone import (
-    DOUBT,
     LEAST_WEIGHT,
     STRONGEST_TINT,
     Prior,
@@ -30,13 +29,15 @@ from pipeline.color.tone import (
     inside,
     judge,
 )
-from pipeline.color.tone_edges import FIGURES as EDGE_FIGURES
 from pipeline.color.tone_edges import edge_figures
-from pipeline.color.tone_odds import Figures, expectation_terms, log_odds_with_edges, log_odds_with_expectation
+from pipeline.color.tone_odds import Figures, log_odds_with_edges
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 
 Bools = npt.NDArray[np.bool_]
+
+Appears = Callable[[F32, F32], float]
+"""The tone network's log odds that a scan has colours of its own, for luma (h, w) and chroma (2, h, w)."""
 
 JUDGED_SIDE = 128  # longer side of the picture that is judged
 _COARSE_SIDE = 64  # the same for the tone
@@ -47,12 +48,13 @@ _ALIKE, _ALIKE_LUMA = 0.02, 0.06  # from the tone of the page
 # A coloured part: residual chroma beyond the tint and beyond noise, on at least this many pixels, 0.1 %.
 _COLOURED, _BEYOND_NOISE = 0.03, 4.0
 _LEAST_PART = 12
-_DOUBT_OF_STRONG = 8.0  # as `DOUBT`: chroma alone cannot tell a strong cyanotype from the sea
 _CLIPPED = 0.96  # luma from which a strong tint is clipped
 _STRONGER = 1.5  # times the tint
 _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
-_OUTSIDE = 0.125  # of each side: what is left out is hardly wider than a mount
+# The tone network is asked if the log odds of chroma are so near the threshold. It sees colours a little too often, and
+# its log odds then count more than those of chroma; a decision against chroma is in doubt.
+_ASKED, _TOO_OFTEN, _BY_CHROMA, _MOST_AGAINST = 8.0, 1.0, 0.35, 3.9
 # A digital camera's picture is rarely of a toned print, unless it is brown like these: blue is sea and sky. A picture
 # that keeps its colours, but as a scan would be a toned print, is in doubt.
 # Few prints are green, and many lawns and woods are: of 746 photographs and as many prints made from them, this
@@ -63,6 +65,15 @@ _LEAST_HUE = 0.012  # mean chroma of brown (less blue and more red than grey has
 # Greatest share of the picture for a coloured part, and least certainty that its surroundings are not coloured.
 _SMALL, _SURE = 0.08, 0.6
 _MOST = 0.5  # of the picture: what has colour of its own on more than this is no print in one tone
+
+
+def appearance(turn: Turn) -> Appears:
+    """Return what the tone network of this installation says of scans that are shown upright after ``turn``."""
+
+    def appears(luma: F32, chroma: F32) -> float:
+        return tone_network().log_odds(turn.upright_rgb(rgb_of(luma, chroma, Matrix.BT601)))
+
+    return appears
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +92,12 @@ class ScanTone:
         return 0.0 if self.coloured_part is None else float(self.coloured_part.mean())
 
 
-def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, expects: Expects | None = None) -> ScanTone:
+def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, appears: Appears | None = None) -> ScanTone:
     """Judge a scan by its ``luma`` (h, w), 0..1, and ``chroma`` (2, h, w), -0.5..0.5, of some 128 pixels a side.
 
     A page on which photographs are mounted and a colour target beside them do not count in the tone, but neutral
-    prints on a tinted page make a tinted picture. ``by_camera`` tells that a digital camera took it. ``expects`` is
-    asked in doubtful cases: it must be the network for which `pipeline.color.tone_expectation_table` was fitted.
+    prints on a tinted page make a tinted picture. ``by_camera`` tells that a digital camera took it. ``appears``, the
+    tone network, is asked where chroma alone is not certain.
     """
     target = colour_target(luma, chroma)
     coarse, coarse_chroma = _reduced(luma), np.stack([_reduced(plane) for plane in chroma])
@@ -97,10 +108,8 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, expects: Expec
         left_out |= mounted.covered
     around = cv2.resize(left_out.astype(np.uint8), luma.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
     shown = inside(luma, *chroma) & ~around
-    scan = Scan.of(luma, chroma, shown, by_camera=by_camera, expects=expects)
+    scan = Scan.of(luma, chroma, shown, by_camera=by_camera, appears=appears)
     verdict = scan.verdict(left_out)
-    if verdict.tone is SourceTone.COLOUR and verdict.confidence <= _UNSURE and not by_camera:
-        verdict = _print_on_mount(luma, chroma, around) or verdict
     part = _coloured_part(scan, page_tone, target)
     if verdict.tone is SourceTone.COLOUR:
         if part is None or part[~around].mean() > _SMALL:
@@ -119,20 +128,6 @@ def scan_tone(luma: F32, chroma: F32, *, by_camera: bool = False, expects: Expec
         return ScanTone(verdict)
     unsure = min(verdict.confidence, _UNSURE)
     return ScanTone(replace(verdict, confidence=unsure), part)
-
-
-def _print_on_mount(luma: F32, chroma: F32, around: Bools) -> Verdict | None:
-    """Return the verdict, in doubt, on the middle of a scan if it is certain that this is a print; ``around`` is none.
-
-    The mount of a portrait has a tone of its own, and its caption or edges hide that it is no part of the photograph.
-    """
-    middle = tuple(slice(round(_OUTSIDE * side), side - round(_OUTSIDE * side)) for side in luma.shape)
-    luma, chroma, around = luma[middle], chroma[:, *middle], around[middle]
-    scan = Scan.of(luma, chroma, inside(luma, *chroma) & ~around, by_camera=False)
-    found = scan.verdict(_reduced(around.astype(np.float32)) > 0)
-    if found.tone is SourceTone.COLOUR or found.confidence <= _UNSURE:
-        return None
-    return replace(found, confidence=_UNSURE, reason=f"{found.reason}, in the middle of the scan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +156,7 @@ class Scan:
     """A scan to judge: ``luma`` (h, w) and chroma as ``planes`` (h, w, 2).
 
     ``fit`` is the tint of the ``fitted`` pixels (h, w); ``shown`` (h, w) are those that count: the same, or fewer.
-    ``expected`` asks the network which colours it expects.
+    ``appearance`` asks the tone network.
     """
 
     luma: F32
@@ -170,15 +165,15 @@ class Scan:
     fit: TintFit | None
     shown: Bools
     by_camera: bool
-    expected: Callable[[], Evidence] | None = None
+    appearance: Callable[[], float] | None = None
 
     @staticmethod
-    def of(luma: F32, chroma: F32, shown: Bools, *, by_camera: bool, expects: Expects | None = None) -> Scan:
+    def of(luma: F32, chroma: F32, shown: Bools, *, by_camera: bool, appears: Appears | None = None) -> Scan:
         """Fit a tint to the ``shown`` pixels."""
         planes = np.ascontiguousarray(np.moveaxis(chroma, 0, -1))
         fit = fitted(luma, planes, shown) if shown.sum() >= LEAST_PIXELS else None
-        expected = None if expects is None else cache(lambda: expects(luma))
-        return Scan(luma, planes, shown, fit, shown, by_camera, expected)
+        appearance = None if appears is None else cache(lambda: appears(luma, chroma))
+        return Scan(luma, planes, shown, fit, shown, by_camera, appearance)
 
     def without(self, part: Bools) -> Scan:
         """Return the same scan without ``part`` (h, w); the tint is kept, as it was fitted to most of it."""
@@ -195,24 +190,20 @@ class Scan:
     def verdict(self, left_out: Bools) -> Verdict:
         """Judge the coarse picture except what is ``left_out``; black does not count."""
         found, prior = self._found(left_out)
-        within = _DOUBT_OF_STRONG if found.strength > STRONGEST_TINT else DOUBT
-        if (given := self._expectation(found, prior, within=within)) is not None:
-            odds = prior.threshold(found.strength) + log_odds_with_expectation(given)
-            found = replace(found, log_odds=odds)
+        threshold = prior.threshold(found.strength)
+        beyond = found.log_odds - threshold
+        is_asked = found.weight >= LEAST_WEIGHT and abs(beyond) <= _ASKED and not self.by_camera
+        if is_asked and self.appearance is not None:
+            odds = _BY_CHROMA * beyond + self.appearance() - _TOO_OFTEN
+            if odds * beyond < 0:
+                odds = min(max(odds, -_MOST_AGAINST), _MOST_AGAINST)
+            found = replace(found, log_odds=threshold + odds)
         return judge([found], prior=prior)
 
-    def doubt(self, *, within: float) -> Figures | None:
-        """Return what the third table of `pipeline.color.tone_odds` decides by.
-
-        None for a picture whose log odds differ from the threshold by more than ``within``.
-        """
-        return self._expectation(*self._found(None), within=within)
-
-    def _found(self, left_out: Bools | None) -> tuple[ToneEvidence, Prior]:
+    def _found(self, left_out: Bools) -> tuple[ToneEvidence, Prior]:
         """Return the evidence of the coarse picture without the network, and the prior of its kind."""
         luma = _reduced(self.luma)
-        if left_out is not None:
-            luma[left_out] = 0
+        luma[left_out] = 0
         found = evidence(luma, *(_reduced(plane) for plane in np.moveaxis(self.planes, -1, 0)))
         has_hue = np.hypot(found.cb, found.cr) > _LEAST_HUE
         is_brown, is_green = has_hue and found.cb < 0 < found.cr, has_hue and found.cb < 0 and found.cr <= 0
@@ -222,19 +213,6 @@ class Scan:
         if found.strength <= STRONGEST_TINT and self.edges is not None:
             found = replace(found, log_odds=log_odds_with_edges(found.log_odds, self.edges))
         return found, prior
-
-    def _expectation(self, found: ToneEvidence, prior: Prior, *, within: float) -> Figures | None:
-        beyond = found.log_odds - prior.threshold(found.strength)
-        is_doubtful = found.weight >= LEAST_WEIGHT and abs(beyond) <= within and not self.by_camera
-        if not is_doubtful or self.expected is None or self.fit is None:
-            return None
-        expected = expectation_figures(self.expected(), self.luma, self.planes, self._tint(self.fit), self.shown)
-        if expected is None:
-            return None
-        edges = np.zeros(len(EDGE_FIGURES)) if self.edges is None else self.edges
-        tint = np.array([found.cb, found.cr])
-        figures = np.array([beyond, *edges, found.strength, *tint, *self.fit.figures])
-        return expectation_terms(figures, expected, tint, found.strength)
 
     def _tint(self, fit: TintFit) -> F32:
         """Return the fitted tint (h, w, 2), the chroma itself where nothing was fitted."""

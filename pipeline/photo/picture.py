@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from pipeline.color.album_page import beside_page
 from pipeline.color.colorizer import Colorizer
-from pipeline.color.expected_colours import Expects, expectation, is_trusted
 from pipeline.color.hints import Adjusted, Adjustments, Features, adjustments
 from pipeline.color.measures import doubt, measured
 from pipeline.color.model_input import EXIF_TURNS, ModelInput
 from pipeline.color.neutral_areas import neutral_weight
 from pipeline.color.previews import preview
-from pipeline.color.scan_tone import JUDGED_SIDE, ScanTone, scan_tone
+from pipeline.color.scan_tone import JUDGED_SIDE, Appears, ScanTone, appearance, scan_tone
 from pipeline.color.spaces import F32, Codes, ColorSpec, RgbSpace, still_spec
 from pipeline.color.tone import Verdict, evidence, judge, treatment
 from pipeline.color.upsampling import Upsampled, upsample
@@ -147,8 +146,7 @@ def prepare_picture(
     """
     spec = still_spec(still.bits)
     turn = EXIF_TURNS[still.orientation]
-    asks = options.treat_as is TreatAs.AUTO and is_trusted(colorizer.spec)
-    found = _judged(still, spec, expectation(colorizer, turn) if asks else None)
+    found = _judged(still, spec, appearance(turn) if options.treat_as is TreatAs.AUTO else None)
     hints = hints_in_shares(options.hints, {number: upright_size(still)}, source=still.path)
     space = space_of(still)
     model_input = colorizer.model_input(still.luma, spec, size=size or colorizer.spec.size.photo, turn=turn)
@@ -265,14 +263,15 @@ def space_of(still: Still) -> RgbSpace | None:
     return None if described is None else RgbSpace.of_profile(described.primaries, described.curve)
 
 
-def _judged(still: Still, spec: ColorSpec, expects: Expects | None) -> ScanTone:
+def _judged(still: Still, spec: ColorSpec, appears: Appears | None) -> ScanTone:
     if still.chroma is None:
         return ScanTone(judge([evidence(np.zeros((1, 1), np.float32), None, None)]))
     height, width = still.chroma.shape[1:]
     size = size_within(JUDGED_SIDE, width, height)
     codes: Codes = cv2.resize(still.luma, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     chroma = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in still.chroma])
-    return scan_tone(spec.luma(codes), chroma, by_camera=is_taken_by_camera(still.metadata.exif), expects=expects)
+    by_camera = is_taken_by_camera(still.metadata.exif)
+    return scan_tone(spec.luma(codes), chroma, by_camera=by_camera, appears=appears)
 
 
 def _share(found: ScanTone) -> str:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from pipeline.color.colorizer import Colorizer
 from pipeline.color.colour_target import colour_target
-from pipeline.color.scan_tone import Scan, ScanTone, scan_tone
-from pipeline.color.spaces import F32
+from pipeline.color.model_input import EXIF_TURNS
+from pipeline.color.scan_tone import Scan, ScanTone, appearance, scan_tone
+from pipeline.color.spaces import F32, Matrix, rgb_of
 from pipeline.color.tone import STRONGEST_TINT, evidence, inside, judge
 from pipeline.color.tone_odds import log_odds_with_edges
+from pipeline.media.stills import read_still
+from pipeline.options import Options, TreatAs
+from pipeline.photo.picture import prepare_picture
 from pipeline.results import SourceTone
 from tests.pipeline.color.test_tone import CYANOTYPE, SEPIA, TINTS, coloured, scene, through_jpeg, toned
 from tests.pipeline.color.things import stained_print, things
@@ -203,9 +211,56 @@ def test_a_print_of_something_small_on_plain_ground_is_no_page_with_nothing_on_i
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("tone", [(0.8, -0.06, 0.02), (0.7, -0.04, 0.06)], ids=["cream", "pink"])
-def test_a_print_on_a_mount_of_another_tone_is_told_by_its_middle(tone: tuple[float, float, float], seed: int) -> None:
+def test_a_print_on_a_mount_of_another_tone_is_tinted(tone: tuple[float, float, float], seed: int) -> None:
     luma, chroma = things(seed)
-    found = judged(on_mount(luma, 0.3 * stained_print(luma, seed=seed, stains=0), tone)).verdict
-    assert (found.tone, found.confidence <= 0.5) == (SourceTone.TINTED, True)
-    assert "in the middle" in found.reason
-    assert judged(on_mount(luma, 0.5 * chroma, tone)).verdict.tone is SourceTone.COLOUR
+    for planes, expected in ((0.3 * stained_print(luma, seed=seed, stains=0), "tinted"), (0.5 * chroma, "colour")):
+        on_one, *others = on_mount(luma, planes, tone)
+        found = scan_tone(on_one, np.stack(others), appears=appearance(EXIF_TURNS[1]))
+        assert found.verdict.tone.value == expected
+
+
+def doubtful_scan() -> tuple[F32, F32]:
+    """Luma and chroma of a brown picture that may be a print as well as a photograph."""
+    luma, chroma = things(1)
+    brown = stained_print(luma, seed=1, stains=0)
+    mixed = (brown + share * chroma for share in np.arange(0.02, 0.4, 0.01).astype(np.float32))
+    return luma, next(one for one in mixed if scan_tone(luma, one).verdict.confidence < 0.2)
+
+
+def test_the_tone_network_decides_what_is_in_doubt() -> None:
+    luma, chroma = doubtful_scan()
+    tones = [scan_tone(luma, chroma, appears=lambda *_, odds=odds: odds).verdict.tone for odds in (-6.0, 6.0)]
+    assert tones == [SourceTone.TINTED, SourceTone.COLOUR]
+
+
+def test_the_tone_network_is_asked_once_and_only_in_doubt() -> None:
+    asked = []
+
+    def appears(luma: F32, chroma: F32) -> float:
+        asked.append(chroma)
+        return 0.0
+
+    luma, chroma = doubtful_scan()
+    scan_tone(luma, chroma, appears=appears, by_camera=True)
+    for certain in (things(1)[1], np.zeros_like(chroma)):
+        scan_tone(luma, certain, appears=appears)
+    assert not asked
+    scan_tone(luma, chroma, appears=appears)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("orientation", EXIF_TURNS)
+def test_the_tone_network_sees_pictures_upright(orientation: int) -> None:
+    luma, chroma = things(2)
+    turn = EXIF_TURNS[orientation]
+    upright = appearance(EXIF_TURNS[1])(luma, chroma)
+    assert appearance(turn)(turn.stored(luma), turn.stored(chroma)) == pytest.approx(upright, abs=1e-4)
+
+
+def test_the_tone_network_is_asked_only_if_nobody_has_decided(tmp_path: Path, opened: Colorizer) -> None:
+    luma, chroma = doubtful_scan()
+    Image.fromarray(np.rint(rgb_of(luma, chroma, Matrix.BT601) * 255).astype(np.uint8)).save(tmp_path / "a.png")
+    still = read_still(tmp_path / "a.png")
+    options = (Options(), Options(treat_as=TreatAs.TINTED))
+    asked, unasked = (prepare_picture(still, opened, one).verdict for one in options)
+    assert asked.confidence != unasked.confidence

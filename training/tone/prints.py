@@ -1,4 +1,4 @@
-"""Make toned prints from colour photographs, for evaluating and fitting tone classification."""
+"""Make toned prints from colour photographs, for training, fitting and evaluating tone classification."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.color.spaces import F32
+from engines.tensors import F32
 
 _QUALITIES = (25, 40, 60, 75, 80, 85, 90, 92, 95, 97)
 
@@ -116,16 +116,31 @@ def toned_print(photo: F32, draw: random.Random) -> tuple[F32, str]:
     Half of the prints have faded unevenly, a third have stains, a third yellowed edges, an eighth a stamp or writing;
     all have the noise of a scanner and went through JPEG of quality 25 to 97, most with halved chroma.
     """
+    name = any_toning(draw)
+    grey = faded(photo, draw)
+    ab = aged(toning(name, grey, draw), draw)
+    scan = np.clip(cv2.cvtColor(np.dstack([grey * 100, ab]).astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
+    noise = noise_of(draw).normal(size=scan.shape) * draw.choice([0, 0.005, 0.01, 0.02, 0.03])
+    return through_jpeg(np.clip(scan + noise, 0, 1).astype(np.float32), draw), name
+
+
+def any_toning(draw: random.Random) -> str:
+    """Return the name of one of `TONINGS`, by their weights."""
     names = list(TONINGS)
-    name = draw.choices(names, [TONINGS[name][1] for name in names])[0]
+    return draw.choices(names, [TONINGS[name][1] for name in names])[0]
+
+
+def faded(photo: F32, draw: random.Random) -> F32:
+    """Return the lightness (h, w), 0..1, of a print of ``photo``: of less contrast, lighter or darker."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2LAB)[..., 0] / np.float32(100)
     darkest, lightest = draw.uniform(0, 0.2), draw.uniform(0.75, 1)
-    grey = (darkest + (lightest - darkest) * grey ** draw.uniform(0.7, 1.4)).astype(np.float32)
+    return np.asarray(darkest + (lightest - darkest) * np.clip(grey, 0, 1) ** draw.uniform(0.7, 1.4), np.float32)
+
+
+def toning(name: str, grey: F32, draw: random.Random) -> Ab:
+    """Return the colours of a print with this toning, by its lightness ``grey`` (h, w), 0..1."""
     middle = np.sin(np.pi * np.clip(grey, 0, 1) ** draw.uniform(0.6, 1.6)).astype(np.float32)
-    ab = _aged(TONINGS[name][0](_Grey(grey, middle, draw)), draw)
-    scan = np.clip(cv2.cvtColor(np.dstack([grey * 100, ab]).astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
-    noise = _random(draw).normal(size=scan.shape) * draw.choice([0, 0.005, 0.01, 0.02, 0.03])
-    return through_jpeg(np.clip(scan + noise, 0, 1).astype(np.float32), draw), name
+    return TONINGS[name][0](_Grey(grey, middle, draw))
 
 
 def through_jpeg(picture: F32, draw: random.Random) -> F32:
@@ -146,16 +161,14 @@ def found_print(photo: F32, draw: random.Random) -> F32:
     """
     kind = draw.random()
     if kind < 0.35:
-        grey = cv2.cvtColor(photo, cv2.COLOR_RGB2LAB)[..., 0] / np.float32(100)
-        darkest, lightest = draw.uniform(0, 0.2), draw.uniform(0.75, 1)
-        grey = (darkest + (lightest - darkest) * grey ** draw.uniform(0.7, 1.4)).astype(np.float32)
-        scan = _toned_freely(grey, draw) if kind < 0.2 else _toned_by_program(grey, draw)
-        noise = _random(draw).normal(size=scan.shape) * draw.choice([0, 0, 0.005, 0.01, 0.02, 0.03])
+        grey = faded(photo, draw)
+        scan = toned_freely(grey, draw) if kind < 0.2 else toned_by_program(grey, draw)
+        noise = noise_of(draw).normal(size=scan.shape) * draw.choice([0, 0, 0.005, 0.01, 0.02, 0.03])
         scan = through_jpeg(np.clip(scan + noise, 0, 1).astype(np.float32), draw)
     else:
         scan = toned_print(photo, draw)[0]
     if draw.random() < 0.25:
-        scan = _lit_unevenly(scan, draw)
+        scan = lit_unevenly(scan, draw)
     return _as_found(scan, draw, fringed=0.2, cast=0.25, encoded=0.5)
 
 
@@ -183,12 +196,12 @@ def smaller(picture: F32, draw: random.Random) -> F32:
 def _as_found(picture: F32, draw: random.Random, *, fringed: float, cast: float, encoded: float) -> F32:
     """Return ``picture`` with what may happen to it later, by the probabilities given."""
     if draw.random() < fringed:
-        picture = _with_fringes(picture, draw)
+        picture = with_fringes(picture, draw)
     if draw.random() < cast:
         gain = np.array([1 + draw.gauss(0, 0.08) for _ in range(3)], np.float32)
         picture = np.clip(picture * gain / gain.max(), 0, 1)
     if draw.random() < 0.1:
-        picture = _mounted(picture, draw)
+        picture = mounted_print(picture, draw)
     picture = np.clip(picture, 0, 1).astype(np.float32)
     if draw.random() < encoded:
         for _ in range(draw.choice([1, 1, 2])):
@@ -196,7 +209,7 @@ def _as_found(picture: F32, draw: random.Random, *, fringed: float, cast: float,
     return picture
 
 
-def _toned_freely(grey: F32, draw: random.Random) -> F32:
+def toned_freely(grey: F32, draw: random.Random) -> F32:
     """Return ``grey`` toned by a random curve, three times in ten of any hue, else of a brown one."""
     knots = np.linspace(0, 1, draw.randint(3, 6))
     amount = draw.choice([3, 8, 15, 30])
@@ -210,11 +223,11 @@ def _toned_freely(grey: F32, draw: random.Random) -> F32:
     )
     curve[0] *= draw.random()
     ab = np.stack([np.interp(grey, knots, curve[:, plane]) for plane in range(2)], axis=-1).astype(np.float32)
-    lab = np.dstack([grey * 100, _aged(ab, draw)]).astype(np.float32)
+    lab = np.dstack([grey * 100, aged(ab, draw)]).astype(np.float32)
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
 
 
-def _toned_by_program(grey: F32, draw: random.Random) -> F32:
+def toned_by_program(grey: F32, draw: random.Random) -> F32:
     """Return ``grey`` toned as programs and telephones do: by multiplying R, G and B, or by a gradient of colours."""
     if draw.random() < 0.5:
         tint = [1, draw.uniform(0.7, 1), draw.uniform(0.4, 1)]
@@ -237,19 +250,20 @@ def _toned_by_program(grey: F32, draw: random.Random) -> F32:
     scan = np.clip(scan, 0, 1).astype(np.float32)
     if draw.random() < 0.4:
         lab = cv2.cvtColor(scan, cv2.COLOR_RGB2LAB)
-        lab[..., 1:] = _aged(np.asarray(lab[..., 1:], np.float32), draw)
+        lab[..., 1:] = aged(np.asarray(lab[..., 1:], np.float32), draw)
         scan = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
     return scan
 
 
-def _lit_unevenly(picture: F32, draw: random.Random) -> F32:
+def lit_unevenly(picture: F32, draw: random.Random) -> F32:
+    """Return ``picture`` with every channel lighter on one side."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     light = [1 + draw.uniform(-0.12, 0.12) * x + draw.uniform(-0.12, 0.12) * y for _ in range(3)]
     return np.asarray(np.clip(picture * np.stack(light, axis=-1), 0, 1), np.float32)
 
 
-def _with_fringes(picture: F32, draw: random.Random) -> F32:
+def with_fringes(picture: F32, draw: random.Random) -> F32:
     """Return ``picture`` with red and blue moved by a fraction of a pixel, as by a scanner or a lens."""
     height, width = picture.shape[:2]
     moved = picture.copy()
@@ -261,14 +275,14 @@ def _with_fringes(picture: F32, draw: random.Random) -> F32:
     return moved
 
 
-def _mounted(picture: F32, draw: random.Random) -> F32:
+def mounted_print(picture: F32, draw: random.Random) -> F32:
     """Return ``picture`` on a mount, white to brown."""
     margin = round(max(picture.shape[:2]) * draw.uniform(0.03, 0.2))
     paper = draw.uniform(0.5, 1) + np.array([0, -0.03, -0.08]) * draw.uniform(-0.2, 2)
     edges = ((margin, margin), (margin, margin))
     planes = [np.pad(picture[..., plane], edges, constant_values=paper[plane]) for plane in range(3)]
     mounted = np.stack(planes, axis=-1)
-    return np.asarray(mounted + _random(draw).normal(size=mounted.shape) * 0.01, np.float32)
+    return np.asarray(mounted + noise_of(draw).normal(size=mounted.shape) * 0.01, np.float32)
 
 
 def _part(picture: F32, draw: random.Random) -> F32:
@@ -279,11 +293,13 @@ def _part(picture: F32, draw: random.Random) -> F32:
     return np.ascontiguousarray(picture[top : top + rows, left : left + columns])
 
 
-def _random(draw: random.Random) -> np.random.Generator:
+def noise_of(draw: random.Random) -> np.random.Generator:
+    """Return NumPy's random numbers, as determined by ``draw``."""
     return np.random.default_rng(draw.getrandbits(32))
 
 
-def _aged(ab: Ab, draw: random.Random) -> Ab:
+def aged(ab: Ab, draw: random.Random) -> Ab:
+    """Return a print's colours after some ageing: fading, stains, yellowed edges, a stamp or writing."""
     height, width = ab.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     if draw.random() < 0.5:
@@ -291,7 +307,7 @@ def _aged(ab: Ab, draw: random.Random) -> Ab:
         ab = ab * (1 + draw.uniform(-0.5, 0.3) * away / 2)[..., None]
     if draw.random() < 0.35:
         cells = draw.randint(3, 9)
-        field = _random(draw).normal(size=(cells, cells)).astype(np.float32)
+        field = noise_of(draw).normal(size=(cells, cells)).astype(np.float32)
         smooth = np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
         blotches = np.clip(smooth - np.float32(draw.uniform(0.3, 1.3)), 0, 1)
         hue = draw.uniform(55, 95) if draw.random() < 0.8 else draw.uniform(230, 280)  # foxing, or silvering
@@ -307,7 +323,7 @@ def _aged(ab: Ab, draw: random.Random) -> Ab:
 def _written(height: int, width: int, draw: random.Random) -> Ab:
     rows, columns = draw.randint(height // 14, height // 6), draw.randint(width // 12, width // 4)
     top, left = draw.randint(0, height - rows), draw.randint(0, width - columns)
-    strokes = _random(draw).random((rows // 3 + 1, columns // 3 + 1)).astype(np.float32)
+    strokes = noise_of(draw).random((rows // 3 + 1, columns // 3 + 1)).astype(np.float32)
     ink = np.zeros((height, width), np.float32)
     ink[top : top + rows, left : left + columns] = (
         cv2.resize(strokes, (columns, rows), interpolation=cv2.INTER_NEAREST) > 0.4
