@@ -37,7 +37,8 @@ from pipeline.color.tone_odds import Figures, standardised, terms
 from pipeline.media.stills import is_taken_by_camera
 from pipeline.results import SourceTone
 from pipeline.sizes import size_within
-from training.tone.gather import LEAST_SIDE, UNREADABLE, decoded, is_held_out, toned_photographs
+from training.photo_files import UNREADABLE
+from training.tone.gather import LEAST_SIDE, decoded, is_held_out, toned_photographs
 from training.tone.prints import found_print, smaller, through_jpeg, toned_print
 
 _SIDE = 64
@@ -115,7 +116,7 @@ def photos(places: Iterable[Path], *, most: int | None, seed: int) -> Iterator[P
     seen = set[bytes]()
     toned = toned_photographs()
     for _, name, read in sorted(found, key=lambda one: one[:2])[:most]:
-        if name in toned:
+        if Path(name).name in toned:
             continue
         data = read(name)
         try:
@@ -209,6 +210,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the first table and write it")
     parser.add_argument("--fit-edges", type=Path, metavar="FILE", help="fit the second table and write it")
+    parser.add_argument("--wrong", type=Path, metavar="FOLDER", help="save what was judged wrongly, as PNG")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="PIL")
     if options.fit is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,15 @@ from PIL import Image
 
 from engines.machine import usable_cores
 from training.files import check_output, check_place, writing
-from training.photo_files import PICTURE_SUFFIXES, PhotosError, contents, photos_fingerprint, pictures
+from training.photo_files import (
+    PICTURE_SUFFIXES,
+    UNREADABLE,
+    PhotosError,
+    check_sources,
+    contents,
+    photos_fingerprint,
+    pictures,
+)
 from training.photo_verdict import MIN_SIDE, photo_verdict
 
 U8 = npt.NDArray[np.uint8]
@@ -128,14 +135,7 @@ def build_cache(
     lies among the sources. After an error nothing is left in it.
     """
     check_output(cache, sources)
-    for source in sources:
-        if not source.exists():
-            raise PhotosError(f"{source}: no such folder or zip file", advice="Check the path of --photos.")
-        if source.is_file() and not zipfile.is_zipfile(source):
-            raise PhotosError(
-                f"{source}: no folder and no zip file",
-                advice="Name the folder that it lies in; an incomplete zip file must be downloaded again.",
-            )
+    check_sources(sources)
     check_place(cache / PIXELS)
     made = not cache.exists()
     try:
@@ -204,7 +204,7 @@ def _prepare(data: bytes | None, short_side: int) -> tuple[str, U8 | None]:
         return "unreadable", None
     try:
         rgb = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UNREADABLE:
         return "unreadable", None
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_SIDE:

@@ -12,15 +12,31 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from engines.errors import AutochromeError
 
 PICTURE_SUFFIXES = frozenset({".avif", ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""Errors that Pillow raises for files that are not pictures, are damaged, or are far too large."""
 
 
 class PhotosError(AutochromeError):
     """Training photographs that are missing or cannot be used."""
 
     exit_code = 4
+
+
+def check_sources(sources: Sequence[Path]) -> None:
+    """Raise `PhotosError` for a source that is missing, or is a file but no zip file."""
+    for source in sources:
+        if not source.exists():
+            raise PhotosError(f"{source}: no such folder or zip file", advice="Check the path.")
+        if source.is_file() and not zipfile.is_zipfile(source):
+            raise PhotosError(
+                f"{source}: no folder and no zip file",
+                advice="Name the folder that it lies in; an incomplete zip file must be downloaded again.",
+            )
 
 
 def photos_fingerprint(sources: Sequence[Path]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from engines.machine import usable_cores
 from engines.tensors import F32
-from training.photo_files import PhotosError, contents, pictures
+from training.photo_files import UNREADABLE, PhotosError, check_sources, contents, pictures
 from training.tone.prints import found_photo, found_print, smaller, toned_print
 from training.tone.samples import U8, Pictures
 
@@ -24,7 +24,6 @@ KEPT_SIDE = 128
 """Longer side in pixels of the pictures kept, as in `pipeline.color.scan_tone`."""
 READ_SIDE = 512
 LEAST_SIDE = 100
-UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
 
 _TONED = Path(__file__).with_name("toned_photographs.txt")
 _HARD = 0.035  # residual chroma: a third of all photographs have less
@@ -59,8 +58,10 @@ def gathered(
 ) -> Pictures:
     """Return what samples are made of: photographs that are not held out, and all pictures in the other folders.
 
-    ``most`` limits the photographs, in the order of the hashes of their names. Raises `PhotosError` if there are none.
+    ``most`` limits the photographs, in the order of the hashes of their names. Raises `PhotosError` for a source
+    that is missing, and for too few photographs.
     """
+    check_sources([*photos, *prints, *colour])
     toned = toned_photographs()
     listed = [
         (source, name)
