@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from engines.errors import WeightsError
-
 # Expansion, channels, blocks and stride, as far as stride 16 (Sandler et al. 2018, table 2).
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
 _FIRST, _FEATURES = 32, 256
@@ -37,14 +35,12 @@ class ToneClassifier(nn.Module):
         return odds[:, :, None, None]
 
     def load_imagenet(self, weights: Mapping[str, Tensor]) -> None:
-        """Load torchvision's ImageNet weights; what follows stride 16 is ignored. Raises `WeightsError`."""
-        own = {name for name in self.features.state_dict(prefix="features.") if not name.endswith("batches_tracked")}
-        if lacking := sorted(own - weights.keys()):
-            raise WeightsError(f"not MobileNetV2: {lacking[0]} and {len(lacking) - 1} more are missing")
-        try:
-            self.load_state_dict({name: weights[name].float() for name in own}, strict=False)
-        except RuntimeError as error:
-            raise WeightsError(f"not MobileNetV2: {error}") from error
+        """Load ImageNet weights with torchvision's names; what follows stride 16 is ignored.
+
+        Raises `KeyError` for a missing one, and `RuntimeError` for one of another shape.
+        """
+        own = [name for name in self.features.state_dict(prefix="features.") if not name.endswith("batches_tracked")]
+        self.load_state_dict({name: weights[name].float() for name in own}, strict=False)
 
 
 class _Convolution(nn.Sequential):

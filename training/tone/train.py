@@ -2,32 +2,38 @@
 
 PHOTOS are folders or zip files of photographs in colour; half of them, by their names, is never used. The folders after
 ``--prints`` hold scans of real prints in one tone, those after ``--old`` old photographs in colour
-(``benchmarks/old_photographs.csv`` lists those used for the network in the package). ``--start-from`` continues from
-the ``.pt`` file that every run leaves beside its ONNX file and card.
+(``benchmarks/old_photographs.csv`` lists those used for the network in the package). ``--backbone`` is a file of
+ImageNet weights for MobileNetV2 whose convolutions with a stride pad below and to the right, as TensorFlow's do.
+``--start-from`` continues from the ``.pt`` file that every run leaves beside its ONNX file and card.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from engines.errors import EngineError, WeightsError
 from engines.tensors import F32
 from engines.tone_network import INPUT, OUTPUT, SIDE, ToneNetwork
-from training.backbone import read_backbone
 from training.card import write_card
 from training.commands import command
-from training.files import UNREADABLE, check_output, check_place, reason, replacing
+from training.files import UNREADABLE, check_output, check_place, reason, replacing, writing
 from training.onnx_graph import to_fixed_onnx
 from training.tone.gather import gathered
 from training.tone.network import ToneClassifier
@@ -36,7 +42,7 @@ from training.tone.samples import Pictures, sample
 BATCH = 64
 _FROZEN = 4  # first blocks, which see edges and colours: half of a step's time
 _RATE, _HEAD_RATE, _DECAY = 4e-4, 2e-3, 0.02
-_RISING = 0.1  # share of the steps in which the rate rises
+_RISING, _LEAST_RISING = 0.1, 2  # share of the steps in which the rate rises, and their least number
 _SMOOTHING = 0.02  # of labels
 _REPORTED = 100
 _TOLERANCE = 0.1  # of log odds: half-precision weights
@@ -60,7 +66,7 @@ def train(network: ToneClassifier, pictures: Pictures, plan: Plan) -> None:
     rates = [plan.rate * _RATE, plan.rate * _HEAD_RATE]
     trained = [[*rest.parameters()], [*network.head.parameters(), *network.out.parameters()]]
     optimiser = torch.optim.AdamW([{"params": group} for group in trained], weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=plan.steps + 1, pct_start=_RISING)
+    schedule = one_cycle(optimiser, rates, plan.steps)
     batches = iter(DataLoader(_Samples(pictures, plan.seed), batch_size=BATCH, num_workers=1))
     network.train()
     frozen.eval()
@@ -82,12 +88,22 @@ def train(network: ToneClassifier, pictures: Pictures, plan: Plan) -> None:
     network.eval()
 
 
+def one_cycle(optimiser: Optimizer, rates: list[float], steps: int) -> LRScheduler:
+    """Return a schedule of ``steps`` in which the rates of the groups rise to ``rates`` and fall."""
+    total_steps = steps + 1
+    rising = max(_RISING, _LEAST_RISING / total_steps)
+    return OneCycleLR(optimiser, rates, total_steps=total_steps, pct_start=rising)
+
+
 def export(network: ToneClassifier, output: Path, *, about: dict[str, object]) -> None:
     """Write ``output`` (ONNX), its card with ``about``, and the weights with suffix ``.pt``.
 
-    Raises `EngineError` if the file's log odds differ from the network's, and `WriteError`.
+    Raises `EngineError` if the ONNX file's log odds differ from the network's: then only ``.pt`` is written; and
+    `WriteError`.
     """
     network.eval()
+    with replacing(output.with_suffix(".pt")) as partial:
+        torch.save(network.state_dict(), partial)
     content = to_fixed_onnx(network, torch.zeros(1, 3, SIDE, SIDE), takes=INPUT, returns=OUTPUT)
     card = {
         "name": output.stem,
@@ -97,18 +113,26 @@ def export(network: ToneClassifier, output: Path, *, about: dict[str, object]) -
         "parameters": sum(one.numel() for one in network.parameters()),
         **about,
     }
-    with replacing(output) as partial:
-        partial.write_bytes(content)
-    write_card(output, card)
-    with replacing(output.with_suffix(".pt")) as partial:
-        torch.save(network.state_dict(), partial)
-    exported = ToneNetwork(output)
-    draw = np.random.default_rng(0)
-    for probe in draw.random((_PROBES, SIDE, SIDE, 3), np.float32):
-        with torch.no_grad():
-            both = network(torch.from_numpy(np.stack([probe, probe[:, ::-1]])).permute(0, 3, 1, 2))
-        if not abs(exported.log_odds(probe) - both.mean().item()) <= _TOLERANCE:
-            raise EngineError(f"{output}: its log odds differ from the trained network's", advice="Export it again.")
+    with writing(output), tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
+        made = Path(folder, output.name)
+        made.write_bytes(content)
+        write_card(made, card)
+        if not _greatest_difference(network, ToneNetwork(made)) <= _TOLERANCE:
+            raise EngineError(
+                f"{output}: its log odds differ from the trained network's",
+                advice="Continue from the .pt file beside it, at a lower --rate.",
+            )
+        for suffix in (".json", ".onnx"):
+            os.replace(made.with_suffix(suffix), output.with_suffix(suffix))
+
+
+def _greatest_difference(network: ToneClassifier, exported: ToneNetwork) -> float:
+    """Return the greatest difference of their log odds for random pictures; NaN if one is no number."""
+    probes = np.random.default_rng(0).random((_PROBES, SIDE, SIDE, 3), np.float32)
+    with torch.no_grad():
+        both = network(torch.from_numpy(np.concatenate([probes, probes[:, :, ::-1]])).permute(0, 3, 1, 2))
+    own = both.numpy().reshape(2, _PROBES).mean(axis=0)
+    return float(np.max(np.abs(own - [exported.log_odds(probe) for probe in probes])))
 
 
 class _Samples(IterableDataset[tuple[F32, np.float32]]):
@@ -132,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--prints", nargs="*", type=Path, default=[], metavar="FOLDER", help="real prints in one tone")
     parser.add_argument("--old", nargs="*", type=Path, default=[], metavar="FOLDER", help="old photographs in colour")
     start = parser.add_mutually_exclusive_group(required=True)
-    start.add_argument("--backbone", type=Path, help="MobileNetV2 of ImageNet, safetensors with torchvision's names")
+    start.add_argument("--backbone", type=Path, metavar="FILE", help="safetensors with torchvision's names")
     start.add_argument("--start-from", type=Path, metavar="FILE", help="a .pt file of an earlier run")
     parser.add_argument("--most", type=int, metavar="N", help="so many photographs, chosen by hash; default all")
     parser.add_argument("--steps", type=int, default=3000, help=f"of {BATCH} pictures; default %(default)s")
@@ -140,13 +164,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="tone.onnx")
     options = parser.parse_args(arguments)
+    if options.steps < 1 or (options.most is not None and options.most < 1) or options.rate < 0:
+        parser.error("--steps and --most must be at least 1, and --rate at least 0")
     if options.output.suffix != ".onnx":
         raise WeightsError(f"{options.output}: the name must end in .onnx")
     check_output(options.output, [*options.photos, *options.prints, *options.old])
     check_place(options.output)
     network = ToneClassifier()
     if options.backbone is not None:
-        network.load_imagenet(read_backbone(options.backbone))
+        _load_backbone(network, options.backbone)
     else:
         _load(network, options.start_from)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -163,11 +189,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     export(network, options.output, about=about)
 
 
+def _load_backbone(network: ToneClassifier, path: Path) -> None:
+    try:
+        network.load_imagenet(load_file(path))
+    except (*UNREADABLE, SafetensorError) as error:
+        raise WeightsError(
+            f"{path}: not MobileNetV2's ImageNet weights: {reason(error)}",
+            advice="Give a safetensors file with torchvision's names.",
+        ) from error
+
+
 def _load(network: ToneClassifier, path: Path) -> None:
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except UNREADABLE as error:
-        raise WeightsError(f"{path}: not the weights of a tone network: {reason(error)}") from error
+        raise WeightsError(
+            f"{path}: not the weights of a tone network: {reason(error)}",
+            advice="Give the .pt file that an earlier run left beside its ONNX file.",
+        ) from error
 
 
 if __name__ == "__main__":

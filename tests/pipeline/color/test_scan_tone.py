@@ -233,6 +233,14 @@ def test_the_tone_network_decides_what_is_in_doubt() -> None:
     assert tones == [SourceTone.TINTED, SourceTone.COLOUR]
 
 
+@pytest.mark.parametrize("odds", [-50.0, 50.0])
+def test_only_a_decision_of_the_tone_network_against_chroma_is_in_doubt(odds: float) -> None:
+    luma, chroma = doubtful_scan()
+    alone = scan_tone(luma, chroma).verdict
+    found = scan_tone(luma, chroma, appears=lambda *_: odds).verdict
+    assert (found.confidence <= 0.5) is (found.tone is not alone.tone)
+
+
 def test_the_tone_network_is_asked_once_and_only_in_doubt() -> None:
     asked = []
 

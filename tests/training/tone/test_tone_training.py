@@ -12,13 +12,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engines.errors import EngineError
 from engines.tone_network import SIDE, ToneNetwork
 from tests.training.conftest import png, synthetic_photo
+from training.photo_files import PhotosError
 from training.tone.gather import gathered, is_held_out, residual_chroma, toned_photographs
 from training.tone.network import ToneClassifier
 from training.tone.prints import found_photo, found_print, toned_print
 from training.tone.samples import Pictures, sample
-from training.tone.train import main
+from training.tone.train import export, main, one_cycle
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 grey = picture.mean(axis=2, keepdims=True)
                 picture = np.uint8(grey + 0.1 * (picture - grey))
             archive.writestr(f"{number}.png", png(picture))
-        archive.writestr(f"{next(iter(toned_photographs()))}.txt", "not a photograph")
+        archive.writestr("notes.txt", "not a photograph")
+        archive.writestr(next(f"{number}.png" for number in range(160, 200) if not is_held_out(f"{number}.png")), b"no")
     return path
 
 
@@ -44,8 +47,6 @@ def pictures(photos: Path) -> Pictures:
 def test_what_is_held_out_is_not_gathered(photos: Path, pictures: Pictures) -> None:
     used = [number for number in range(160) if not is_held_out(f"{number}.png")]
     assert 50 < len(used) < 110
-    pale = {synthetic_photo(number, 100, 140).shape for number in used if number % 2}
-    assert pale
     assert len(pictures.hard) == sum(number % 2 for number in used)
     assert len(gathered([photos], most=40).hard) < len(pictures.hard)
 
@@ -97,6 +98,8 @@ def test_a_run_learns_and_exports_what_it_learned(photos: Path, tmp_path: Path) 
     assert (card["real_prints"], card["samples"]) == (1, 12 * 64)
     again = ["--start-from", str(first.with_suffix(".pt")), "--steps", "1", "--rate", "0", "-o", str(second)]
     assert main([str(photos), *again]) == 0
+    trained, unchanged = (torch.load(path.with_suffix(".pt"), weights_only=True) for path in (first, second))
+    assert all(torch.equal(trained[name], unchanged[name]) for name, _ in ToneClassifier().named_parameters())
     coloured = synthetic_photo(3, 100, 140).astype(np.float32) / np.float32(255)
     grey = np.repeat(coloured.mean(axis=2, keepdims=True), 3, axis=2)
     network = ToneNetwork(first)
@@ -106,7 +109,55 @@ def test_a_run_learns_and_exports_what_it_learned(photos: Path, tmp_path: Path) 
 def test_wrong_weights_are_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet.safetensors")
     (tmp_path / "bad.pt").write_bytes(b"no weights")
-    for start in (["--backbone", str(tmp_path / "resnet.safetensors")], ["--start-from", str(tmp_path / "bad.pt")]):
-        assert main([str(tmp_path / "none"), *start, "-o", str(tmp_path / "out.onnx")]) != 0
-        assert "Error: " in capsys.readouterr().err
-    assert not (tmp_path / "out.onnx").exists()
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet.pt")
+    for option, name in (
+        ("--backbone", "resnet.safetensors"),
+        ("--backbone", "none.safetensors"),
+        ("--start-from", "bad.pt"),
+        ("--start-from", "resnet.pt"),
+    ):
+        assert (
+            main([str(tmp_path / "none"), option, str(tmp_path / name), "-o", str(tmp_path / "out" / "tone.onnx")]) != 0
+        )
+        error, advice = capsys.readouterr().err.splitlines()
+        assert error.startswith(f"Error: {tmp_path / name}: not ")
+        assert advice
+    assert not (tmp_path / "out").exists()
+
+
+def test_photographs_that_are_missing_or_too_few_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PhotosError, match="none: no such folder"):
+        gathered([tmp_path / "none"])
+    with pytest.raises(PhotosError, match="prints: no such folder"):
+        gathered([tmp_path], [tmp_path / "prints"])
+    with pytest.raises(PhotosError, match="too few"):
+        gathered([tmp_path])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 100])
+def test_the_rate_rises_to_its_highest_and_falls_whatever_the_number_of_steps(steps: int) -> None:
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+    schedule = one_cycle(optimiser, [0.5], steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    highest = int(np.argmax(rates))
+    assert rates == [*sorted(rates[:highest]), *sorted(rates[highest:], reverse=True)]
+    assert steps <= 2 or max(rates) > 0.49
+
+
+@pytest.mark.slow
+def test_a_network_that_has_diverged_is_not_exported(tmp_path: Path) -> None:
+    network = ToneClassifier()
+    torch.nn.init.constant_(network.out.bias, float("nan"))
+    with pytest.raises(EngineError):
+        export(network, tmp_path / "tone.onnx", about={})
+    assert [path.name for path in tmp_path.iterdir()] == ["tone.pt"]
+
+
+@pytest.mark.parametrize("wrong", [["--steps", "0"], ["--most", "0"], ["--rate", "-1"]])
+def test_numbers_out_of_range_are_refused(wrong: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--start-from", str(tmp_path / "a.pt"), *wrong, "-o", str(tmp_path / "tone.onnx")])
