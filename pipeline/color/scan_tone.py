@@ -193,12 +193,14 @@ class Scan:
         threshold = prior.threshold(found.strength)
         beyond = found.log_odds - threshold
         is_asked = found.weight >= LEAST_WEIGHT and abs(beyond) <= _ASKED and not self.by_camera
-        if is_asked and self.appearance is not None:
-            odds = _BY_CHROMA * beyond + self.appearance() - _TOO_OFTEN
-            if odds * beyond < 0:
-                odds = min(max(odds, -_MOST_AGAINST), _MOST_AGAINST)
-            found = replace(found, log_odds=threshold + odds)
-        return judge([found], prior=prior)
+        if not is_asked or self.appearance is None:
+            return judge([found], prior=prior)
+        odds = _BY_CHROMA * beyond + self.appearance() - _TOO_OFTEN
+        is_against = (odds > 0) != (beyond > 0)
+        if is_against:
+            odds = min(max(odds, -_MOST_AGAINST), _MOST_AGAINST)
+        verdict = judge([replace(found, log_odds=threshold + odds)], prior=prior)
+        return replace(verdict, reason=f"{verdict.reason}, as the tone network sees it") if is_against else verdict
 
     def _found(self, left_out: Bools) -> tuple[ToneEvidence, Prior]:
         """Return the evidence of the coarse picture without the network, and the prior of its kind."""

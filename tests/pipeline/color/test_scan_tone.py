@@ -238,7 +238,8 @@ def test_only_a_decision_of_the_tone_network_against_chroma_is_in_doubt(odds: fl
     luma, chroma = doubtful_scan()
     alone = scan_tone(luma, chroma).verdict
     found = scan_tone(luma, chroma, appears=lambda *_: odds).verdict
-    assert (found.confidence <= 0.5) is (found.tone is not alone.tone)
+    is_against = found.tone is not alone.tone
+    assert (found.confidence <= 0.5, "as the tone network sees it" in found.reason) == (is_against, is_against)
 
 
 def test_the_tone_network_is_asked_once_and_only_in_doubt() -> None:
