@@ -54,7 +54,7 @@ _AROUND = np.ones((3, 3), np.uint8)
 _UNSURE = 0.5
 # The tone network is asked if the log odds of chroma are so near the threshold. It sees colours a little too often, and
 # its log odds then count more than those of chroma; a decision against chroma is in doubt.
-_ASKED, _TOO_OFTEN, _BY_CHROMA, _MOST_AGAINST = 8.0, 1.0, 0.35, 3.9
+_ASKED, _TOO_OFTEN, _BY_CHROMA, _MOST_AGAINST = 10.0, 1.0, 0.35, 3.9
 # A digital camera's picture is rarely of a toned print, unless it is brown like these: blue is sea and sky. A picture
 # that keeps its colours, but as a scan would be a toned print, is in doubt.
 # Few prints are green, and many lawns and woods are: of 746 photographs and as many prints made from them, this

@@ -32,6 +32,8 @@ from training.tone.prints import (
 
 U8 = npt.NDArray[np.uint8]
 
+_ON_PAGES = 0.15  # share of samples
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
@@ -54,7 +56,10 @@ class Pictures:
 def sample(pictures: Pictures, draw: random.Random) -> tuple[F32, bool]:
     """Return a picture, sRGB (3, 112, 112), 0..1, and whether it has colours of its own; one in two has."""
     is_coloured = draw.random() < 0.5
-    picture = _coloured(pictures, draw) if is_coloured else _print(pictures, draw)
+    if draw.random() < _ON_PAGES:
+        picture = album_page(pictures, draw, is_coloured=is_coloured)
+    else:
+        picture = _coloured(pictures, draw) if is_coloured else _print(pictures, draw)
     squeezed = squeezed_for_tone(np.clip(picture, 0, 1).astype(np.float32))
     if draw.random() < 0.5:
         squeezed = squeezed[:, :, ::-1]
@@ -81,6 +86,37 @@ def _print(pictures: Pictures, draw: random.Random) -> F32:
     if draw.random() < 0.6:
         picture = _cut(picture, draw)
     return _handled(picture, draw) if draw.random() < (0.5 if is_real else 0.4) else picture
+
+
+def album_page(pictures: Pictures, draw: random.Random, *, is_coloured: bool) -> F32:
+    """Return a page of an album with one to four photographs; seven in ten pages of prints have one kind of toning."""
+    height, width = draw.choice([(96, 128), (128, 96), (104, 128)])
+    lightness, chroma = draw.uniform(8, 85), draw.choice([0, 4, 10, 18, 28]) * draw.random()
+    hue = np.radians(draw.uniform(0, 360) if draw.random() < 0.5 else draw.uniform(40, 150))
+    tone = np.array([[[lightness, chroma * np.cos(hue), chroma * np.sin(hue)]]], np.float32)
+    grain = 0.01 * noise_of(draw).normal(size=(height, width, 1))
+    page = np.asarray(cv2.cvtColor(tone, cv2.COLOR_LAB2RGB) + grain, np.float32)
+    count, toning_seed = draw.choice([1, 2, 3, 4, 4]), draw.random() if draw.random() < 0.7 else None
+    columns = 1 if count == 1 else 2
+    rows = -(-count // columns)
+    for number in range(count):
+        if is_coloured:
+            picture = _coloured(pictures, draw)
+        elif toning_seed is None:
+            picture = _print(pictures, draw)
+        else:
+            picture = _toned(_as_float(draw.choice(pictures.hard)), random.Random(toning_seed))
+        room_y, room_x = height // rows - 2, width // columns - 2
+        scale = draw.uniform(0.75, 0.98) * min(room_y / picture.shape[0], room_x / picture.shape[1])
+        size = max(8, int(picture.shape[1] * scale)), max(8, int(picture.shape[0] * scale))
+        small = np.clip(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), 0, 1)
+        if draw.random() < 0.6:
+            small[:1], small[-1:], small[:, :1], small[:, -1:] = (np.float32(0.93),) * 4
+        row, column = divmod(number, columns)
+        top = row * (height // rows) + draw.randint(0, max(0, room_y - size[1]))
+        left = column * (width // columns) + draw.randint(0, max(0, room_x - size[0]))
+        page[top : top + size[1], left : left + size[0]] = small
+    return _handled(page, draw)
 
 
 def _photo(photo: F32, draw: random.Random) -> F32:

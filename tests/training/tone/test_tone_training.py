@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from training.photo_files import PhotosError
 from training.tone.gather import gathered, is_held_out, residual_chroma, toned_photographs
 from training.tone.network import ToneClassifier
 from training.tone.prints import found_photo, found_print, toned_print
-from training.tone.samples import Pictures, sample
+from training.tone.samples import Pictures, album_page, sample
 from training.tone.train import export, main, one_cycle
 
 
@@ -72,6 +73,16 @@ def test_one_in_two_samples_is_coloured_and_all_are_in_range(pictures: Pictures)
 def test_samples_are_determined_by_their_random_numbers(pictures: Pictures) -> None:
     one, other = (sample(pictures, random.Random(3))[0] for _ in range(2))
     assert np.array_equal(one, other)
+
+
+def test_album_pages_of_prints_have_less_colour_beside_their_tones(pictures: Pictures) -> None:
+    vivid = replace(pictures, hard=pictures.plain, hardness=range(1, len(pictures.plain) + 1))
+    chroma = []
+    for is_coloured in (False, True):
+        pages = [album_page(vivid, random.Random(seed), is_coloured=is_coloured) for seed in range(40)]
+        assert all(page.shape[2:] == (3,) and 0 <= page.min() <= page.max() <= 1 for page in pages)
+        chroma.append(np.median([residual_chroma(page) for page in pages]))
+    assert 1.5 * chroma[0] < chroma[1]
 
 
 def test_prints_have_less_colour_beside_their_tone_than_photographs() -> None:
