@@ -179,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pictures = gathered(options.photos, options.prints, options.old, most=options.most)
     about: dict[str, object] = {
         "photographs": len(pictures.hard) + len(pictures.plain),
+        "made_prints": len(pictures.made),
         "real_prints": len(pictures.real_prints),
         "old_colour": len(pictures.real_colour),
         "samples": BATCH * options.steps,
