@@ -39,7 +39,7 @@ from pipeline.results import SourceTone
 from pipeline.sizes import size_within
 from training.photo_files import UNREADABLE
 from training.tone.gather import LEAST_SIDE, decoded, is_held_out, toned_photographs
-from training.tone.prints import found_print, smaller, through_jpeg, toned_print
+from training.tone.prints import found_print, paler, print_of_any_size, smaller, through_jpeg
 
 _SIDE = 64
 _RIDGE, _RIDGE_OF_EDGES = 3.0, 0.3  # for many terms, for few
@@ -161,8 +161,7 @@ def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     draw = photo.draw(seed)
     changed = photo.rgb
     if draw.random() < 0.4:
-        grey = changed.mean(axis=2, keepdims=True)
-        changed = grey + np.float32(draw.uniform(0.3, 1)) * (changed - grey)
+        changed = paler(changed, draw.uniform(0.3, 1))
     if draw.random() < 0.5:
         changed = smaller(changed, draw)
     yield through_jpeg(changed, draw)
@@ -170,8 +169,7 @@ def coloured_kinds(photo: Photo, seed: int) -> Iterator[F32]:
 
 def print_kinds(photo: Photo, seed: int) -> Iterator[F32]:
     """Yield a toned print made from the photograph, at its size or smaller."""
-    draw = photo.draw(seed)
-    yield toned_print(smaller(photo.rgb, draw) if draw.random() < 0.3 else photo.rgb, draw)[0]
+    yield print_of_any_size(photo.rgb, photo.draw(seed))
 
 
 def all_print_kinds(photo: Photo, seed: int) -> Iterator[F32]:

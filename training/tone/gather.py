@@ -17,7 +17,7 @@ from PIL import Image
 from engines.machine import usable_cores
 from engines.tensors import F32
 from training.photo_files import UNREADABLE, PhotosError, check_sources, contents, pictures
-from training.tone.prints import found_photo, found_print, smaller, toned_print
+from training.tone.prints import found_photo, found_print, print_of_any_size
 from training.tone.samples import U8, Pictures
 
 KEPT_SIDE = 128
@@ -85,10 +85,7 @@ def gathered(
             if draw.random() < _FOUND:
                 found.append(_kept(found_photo(photo, draw)))
         if draw.random() < _MADE:
-            if draw.random() < _AS_FOUND:
-                made.append(_kept(found_print(photo, draw)))
-            else:
-                made.append(_kept(toned_print(smaller(photo, draw) if draw.random() < 0.3 else photo, draw)[0]))
+            made.append(_kept((found_print if draw.random() < _AS_FOUND else print_of_any_size)(photo, draw)))
     if not (hard and plain and found and made):
         raise PhotosError("too few photographs", advice="Give some thousands, in folders or zip files.")
     real = [[_kept(picture) for _, picture in _pictures(_all(places))] for places in (prints, colour)]

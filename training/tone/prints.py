@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -110,8 +110,8 @@ TONINGS: dict[str, tuple[Callable[[_Grey], Ab], int]] = {
 }
 
 
-def toned_print(photo: F32, draw: random.Random) -> tuple[F32, str]:
-    """Return ``photo``, R, G and B (h, w, 3), 0..1, as a scan of a toned print, the same kind, and the toning's name.
+def toned_print(photo: F32, draw: random.Random) -> F32:
+    """Return ``photo``, R, G and B (h, w, 3), 0..1, as a scan of a toned print.
 
     Half of the prints have faded unevenly, a third have stains, a third yellowed edges, an eighth a stamp or writing;
     all have the noise of a scanner and went through JPEG of quality 25 to 97, most with halved chroma.
@@ -119,9 +119,12 @@ def toned_print(photo: F32, draw: random.Random) -> tuple[F32, str]:
     name = any_toning(draw)
     grey = faded(photo, draw)
     ab = aged(toning(name, grey, draw), draw)
-    scan = np.clip(cv2.cvtColor(np.dstack([grey * 100, ab]).astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
-    noise = noise_of(draw).normal(size=scan.shape) * draw.choice([0, 0.005, 0.01, 0.02, 0.03])
-    return through_jpeg(np.clip(scan + noise, 0, 1).astype(np.float32), draw), name
+    return through_jpeg(with_noise(rgb_of(grey, ab), draw, (0, 0.005, 0.01, 0.02, 0.03)), draw)
+
+
+def print_of_any_size(photo: F32, draw: random.Random) -> F32:
+    """Return a `toned_print`, three times in ten of a smaller ``photo``."""
+    return toned_print(smaller(photo, draw) if draw.random() < 0.3 else photo, draw)
 
 
 def any_toning(draw: random.Random) -> str:
@@ -163,10 +166,9 @@ def found_print(photo: F32, draw: random.Random) -> F32:
     if kind < 0.35:
         grey = faded(photo, draw)
         scan = toned_freely(grey, draw) if kind < 0.2 else toned_by_program(grey, draw)
-        noise = noise_of(draw).normal(size=scan.shape) * draw.choice([0, 0, 0.005, 0.01, 0.02, 0.03])
-        scan = through_jpeg(np.clip(scan + noise, 0, 1).astype(np.float32), draw)
+        scan = through_jpeg(with_noise(scan, draw, (0, 0, 0.005, 0.01, 0.02, 0.03)), draw)
     else:
-        scan = toned_print(photo, draw)[0]
+        scan = toned_print(photo, draw)
     if draw.random() < 0.25:
         scan = lit_unevenly(scan, draw)
     return _as_found(scan, draw, fringed=0.2, cast=0.25, encoded=0.5)
@@ -175,13 +177,12 @@ def found_print(photo: F32, draw: random.Random) -> F32:
 def found_photo(photo: F32, draw: random.Random) -> F32:
     """Return a colour ``photo`` as it may be found: a part of it, paler, with a cast, faded, mounted, encoded again."""
     if draw.random() < 0.3:
-        photo = _part(photo, draw)
+        share = draw.uniform(0.4, 1)
+        photo = part_of(photo, draw, share, share)
     if draw.random() < 0.5:
-        grey = photo.mean(axis=2, keepdims=True)
-        photo = grey + np.float32(draw.uniform(0.3, 1)) * (photo - grey)
+        photo = paler(photo, draw.uniform(0.3, 1))
     if draw.random() < 0.1:
-        veil = np.array([draw.uniform(0, 0.2) for _ in range(3)], np.float32)
-        photo = veil + (1 - veil) * photo
+        photo = veiled(photo, draw)
     return _as_found(photo, draw, fringed=0.1, cast=0.4, encoded=1.0)
 
 
@@ -198,8 +199,7 @@ def _as_found(picture: F32, draw: random.Random, *, fringed: float, cast: float,
     if draw.random() < fringed:
         picture = with_fringes(picture, draw)
     if draw.random() < cast:
-        gain = np.array([1 + draw.gauss(0, 0.08) for _ in range(3)], np.float32)
-        picture = np.clip(picture * gain / gain.max(), 0, 1)
+        picture = np.clip(with_cast(picture, draw, 0.08), 0, 1)
     if draw.random() < 0.1:
         picture = mounted_print(picture, draw)
     picture = np.clip(picture, 0, 1).astype(np.float32)
@@ -223,8 +223,7 @@ def toned_freely(grey: F32, draw: random.Random) -> F32:
     )
     curve[0] *= draw.random()
     ab = np.stack([np.interp(grey, knots, curve[:, plane]) for plane in range(2)], axis=-1).astype(np.float32)
-    lab = np.dstack([grey * 100, aged(ab, draw)]).astype(np.float32)
-    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+    return rgb_of(grey, aged(ab, draw))
 
 
 def toned_by_program(grey: F32, draw: random.Random) -> F32:
@@ -285,10 +284,40 @@ def mounted_print(picture: F32, draw: random.Random) -> F32:
     return np.asarray(mounted + noise_of(draw).normal(size=mounted.shape) * 0.01, np.float32)
 
 
-def _part(picture: F32, draw: random.Random) -> F32:
+def with_noise(picture: F32, draw: random.Random, deviations: Sequence[float]) -> F32:
+    """Return ``picture`` with noise of one of the standard ``deviations``."""
+    noise = noise_of(draw).normal(size=picture.shape) * draw.choice(deviations)
+    return np.clip(picture + noise, 0, 1).astype(np.float32)
+
+
+def with_cast(picture: F32, draw: random.Random, spread: float) -> F32:
+    """Return ``picture`` as a camera sees it that takes another white; ``spread`` is the deviation of the channels."""
+    gain = np.array([1 + draw.gauss(0, spread) for _ in range(3)], np.float32)
+    return np.asarray(picture * gain / gain.max(), np.float32)
+
+
+def paler(photo: F32, share: float) -> F32:
+    """Return ``photo`` with a ``share`` of its colour."""
+    grey = photo.mean(axis=2, keepdims=True)
+    return np.asarray(grey + np.float32(share) * (photo - grey), np.float32)
+
+
+def veiled(photo: F32, draw: random.Random) -> F32:
+    """Return ``photo`` with lighter blacks, as dyes fade, of any hue."""
+    veil = np.array([draw.uniform(0, 0.2) for _ in range(3)], np.float32)
+    return np.asarray(veil + (1 - veil) * photo, np.float32)
+
+
+def rgb_of(grey: F32, ab: Ab) -> F32:
+    """Return R, G and B (h, w, 3) for lightness ``grey`` (h, w), 0..1, and colours ``ab``."""
+    lab = np.dstack([grey * 100, ab]).astype(np.float32)
+    return np.asarray(np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1), np.float32)
+
+
+def part_of(picture: F32, draw: random.Random, tall: float, wide: float) -> F32:
+    """Return a part of ``picture``: the shares ``tall`` and ``wide`` of its sides, anywhere in it."""
     height, width = picture.shape[:2]
-    share = draw.uniform(0.4, 1)
-    rows, columns = round(height * share), round(width * share)
+    rows, columns = round(height * tall), round(width * wide)
     top, left = draw.randint(0, height - rows), draw.randint(0, width - columns)
     return np.ascontiguousarray(picture[top : top + rows, left : left + columns])
 

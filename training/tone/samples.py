@@ -23,11 +23,17 @@ from training.tone.prints import (
     lit_unevenly,
     mounted_print,
     noise_of,
+    paler,
+    part_of,
+    rgb_of,
     through_jpeg,
     toned_by_program,
     toned_freely,
     toning,
+    veiled,
+    with_cast,
     with_fringes,
+    with_noise,
 )
 
 U8 = npt.NDArray[np.uint8]
@@ -99,6 +105,7 @@ def album_page(pictures: Pictures, draw: random.Random, *, is_coloured: bool) ->
     count, toning_seed = draw.choice([1, 2, 3, 4, 4]), draw.random() if draw.random() < 0.7 else None
     columns = 1 if count == 1 else 2
     rows = -(-count // columns)
+    room_y, room_x = height // rows - 2, width // columns - 2
     for number in range(count):
         if is_coloured:
             picture = _coloured(pictures, draw)
@@ -106,7 +113,6 @@ def album_page(pictures: Pictures, draw: random.Random, *, is_coloured: bool) ->
             picture = _print(pictures, draw)
         else:
             picture = _toned(_as_float(draw.choice(pictures.hard)), random.Random(toning_seed))
-        room_y, room_x = height // rows - 2, width // columns - 2
         scale = draw.uniform(0.75, 0.98) * min(room_y / picture.shape[0], room_x / picture.shape[1])
         size = max(8, int(picture.shape[1] * scale)), max(8, int(picture.shape[0] * scale))
         small = np.clip(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), 0, 1)
@@ -124,15 +130,13 @@ def _photo(photo: F32, draw: random.Random) -> F32:
     if draw.random() < 0.6:
         photo = _cut(photo, draw)
     if draw.random() < 0.3:
-        grey = photo.mean(axis=2, keepdims=True)
-        photo = np.clip(grey + np.float32(draw.uniform(0.35, 1.1)) * (photo - grey), 0, 1)
+        photo = np.clip(paler(photo, draw.uniform(0.35, 1.1)), 0, 1)
     if draw.random() < 0.3:
         ab = np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2LAB)[..., 1:], np.float32)
         grey = faded(photo, draw)
-        photo = _rgb(grey, aged(ab, draw) if draw.random() < 0.6 else ab)
+        photo = rgb_of(grey, aged(ab, draw) if draw.random() < 0.6 else ab)
     if draw.random() < 0.08:
-        veil = np.array([draw.uniform(0, 0.2) for _ in range(3)], np.float32)
-        photo = veil + (1 - veil) * photo
+        photo = veiled(photo, draw)
     return _handled(photo.astype(np.float32), draw)
 
 
@@ -153,7 +157,7 @@ def _toned(photo: F32, draw: random.Random) -> F32:
         ab = aged(ab, draw)
     if draw.random() < 0.06:
         ab = _tinted_by_hand(ab, photo, draw)
-    return _handled(_rgb(grey, ab), draw)
+    return _handled(rgb_of(grey, ab), draw)
 
 
 def _tinted_by_hand(ab: F32, photo: F32, draw: random.Random) -> F32:
@@ -174,16 +178,14 @@ def _handled(picture: F32, draw: random.Random) -> F32:
     if draw.random() < 0.15:
         picture = with_fringes(picture, draw)
     if draw.random() < 0.35:
-        gain = np.array([1 + draw.gauss(0, 0.07) for _ in range(3)], np.float32)
-        picture = picture * gain / gain.max()
+        picture = with_cast(picture, draw, 0.07)
     if draw.random() < 0.12:
         picture = mounted_print(np.clip(picture, 0, 1).astype(np.float32), draw)
     if draw.random() < 0.1:
         picture = _torn(picture, draw)
     picture = np.clip(picture, 0, 1).astype(np.float32)
     if draw.random() < 0.25:
-        noise = noise_of(draw).normal(size=picture.shape) * draw.choice([0.005, 0.01, 0.02])
-        picture = np.clip(picture + noise, 0, 1).astype(np.float32)
+        picture = with_noise(picture, draw, (0.005, 0.01, 0.02))
     return through_jpeg(picture, draw) if draw.random() < 0.25 else picture
 
 
@@ -206,16 +208,8 @@ def _torn(picture: F32, draw: random.Random) -> F32:
 
 def _cut(picture: F32, draw: random.Random) -> F32:
     """Return a part of ``picture``, at least 55 % of its sides and of nearly its shape."""
-    height, width = picture.shape[:2]
     share = draw.uniform(0.55, 1)
-    rows, columns = round(height * share), round(width * min(draw.uniform(max(0.55, 0.8 * share), 1.2 * share), 1))
-    top, left = draw.randint(0, height - rows), draw.randint(0, width - columns)
-    return np.ascontiguousarray(picture[top : top + rows, left : left + columns])
-
-
-def _rgb(grey: F32, ab: F32) -> F32:
-    lab = np.dstack([grey * 100, ab]).astype(np.float32)
-    return np.asarray(np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1), np.float32)
+    return part_of(picture, draw, share, min(draw.uniform(max(0.55, 0.8 * share), 1.2 * share), 1))
 
 
 def _as_float(picture: U8) -> F32:

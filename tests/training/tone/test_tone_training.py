@@ -88,7 +88,7 @@ def test_album_pages_of_prints_have_less_colour_beside_their_tones(pictures: Pic
 def test_prints_have_less_colour_beside_their_tone_than_photographs() -> None:
     photo = synthetic_photo(2, 100, 140).astype(np.float32) / np.float32(255)
     draws = [random.Random(seed) for seed in range(20)]
-    prints = np.median([residual_chroma(toned_print(photo, draw)[0]) for draw in draws])
+    prints = np.median([residual_chroma(toned_print(photo, draw)) for draw in draws])
     found = np.median([residual_chroma(found_print(photo, draw)) for draw in draws])
     coloured = np.median([residual_chroma(found_photo(photo, draw)) for draw in draws])
     assert 3 * max(prints, found) < coloured
