@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,11 +27,11 @@ from engines.parity import model_for
 from engines.tensors import F32
 from engines.weights import NOT_STATED, read_weights
 from training.calibrate import Calibration, calibrate
-from training.card import ACTIVATIONS, BINS, write_card
+from training.card import ACTIVATIONS, BINS, publishing, write_card
 from training.checkpoint import Decoding, EvidenceGenerator, Generator, Trained, generator_for, load_trained
 from training.cielab_numpy import rgb_to_lab
 from training.data import Photos, crops_before
-from training.files import check_output, check_place, writing
+from training.files import check_output, check_place
 from training.onnx_graph import graph_of, to_onnx
 from training.origins import photos_of, published
 from training.overfit import is_overfit
@@ -174,18 +172,13 @@ def export_command(
         card[ACTIVATIONS] = activation_ranges(content, cache, bins=len(_centres(trained)))
     if calibration is not None:
         card["calibration"] = _calibration(calibration, calibration_size)
-    with writing(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
-            candidate = Path(folder, output.name)
-            candidate.write_bytes(content)
-            write_card(candidate, card)
-            watch(f"comparing with the checkpoint in {', '.join(runtimes)}")
-            parity = check_parity(candidate, generator, cache, runtimes=runtimes)
-            card["parity"] = [dataclasses.asdict(one) for one in parity]
-            write_card(candidate, card)
-            os.replace(candidate.with_suffix(".json"), output.with_suffix(".json"))
-            os.replace(candidate, output)
+    with publishing(output) as candidate:
+        candidate.write_bytes(content)
+        write_card(candidate, card)
+        watch(f"comparing with the checkpoint in {', '.join(runtimes)}")
+        parity = check_parity(candidate, generator, cache, runtimes=runtimes)
+        card["parity"] = [dataclasses.asdict(one) for one in parity]
+        write_card(candidate, card)
     return Exported(output, output.with_suffix(".json"), card, parity, calibration)
 
 

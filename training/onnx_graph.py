@@ -68,19 +68,7 @@ def to_onnx(generator: Generator, graph: Graph) -> bytes:
 
 def to_fixed_onnx(network: nn.Module, example: Tensor, *, takes: str, returns: str) -> bytes:
     """Return ``network`` as in `to_onnx`, with one input ``takes`` of the shape of ``example`` and one output."""
-    with _quiet():
-        program = torch.onnx.export(
-            network,
-            (example,),
-            input_names=[takes],
-            output_names=[returns],
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    assert program is not None
-    return _finished(program.model_proto)
+    return _finished(_exported(network, (example,), [takes], [returns]))
 
 
 def _finished(model: onnx.ModelProto) -> bytes:
@@ -101,12 +89,23 @@ def _traced(generator: Generator, graph: Graph) -> onnx.ModelProto:
         free[name] = {0: Dim("batch"), 2: scale * rows, 3: scale * columns}
         if name != INPUT:
             example.append(torch.zeros(2, 3, 2 * scale, 3 * scale))
+    return _exported(generator, tuple(example), list(graph.inputs), list(graph.outputs), free)
+
+
+def _exported(
+    network: nn.Module,
+    example: tuple[Tensor, ...],
+    takes: list[str],
+    returns: list[str],
+    free: dict[str, dict[int, object]] | None = None,
+) -> onnx.ModelProto:
+    """Return ``network`` as traced with the inputs ``example``; ``free`` are the axes of any length, by input."""
     with _quiet():
         program = torch.onnx.export(
-            generator,
-            tuple(example),
-            input_names=list(graph.inputs),
-            output_names=list(graph.outputs),
+            network,
+            example,
+            input_names=takes,
+            output_names=returns,
             opset_version=OPSET,
             dynamic_shapes=free,
             dynamo=True,

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import random
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +29,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from engines.errors import EngineError, WeightsError
 from engines.tensors import F32
 from engines.tone_network import INPUT, OUTPUT, SIDE, ToneNetwork
-from training.card import write_card
+from training.card import publishing, write_card
 from training.commands import command
-from training.files import UNREADABLE, check_output, check_place, reason, replacing, writing
+from training.files import UNREADABLE, check_output, check_place, reason, replacing
 from training.onnx_graph import to_fixed_onnx
 from training.tone.gather import gathered
 from training.tone.network import ToneClassifier
@@ -113,8 +111,7 @@ def export(network: ToneClassifier, output: Path, *, about: dict[str, object]) -
         "parameters": sum(one.numel() for one in network.parameters()),
         **about,
     }
-    with writing(output), tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
-        made = Path(folder, output.name)
+    with publishing(output) as made:
         made.write_bytes(content)
         write_card(made, card)
         if not _greatest_difference(network, ToneNetwork(made)) <= _TOLERANCE:
@@ -122,8 +119,6 @@ def export(network: ToneClassifier, output: Path, *, about: dict[str, object]) -
                 f"{output}: its log odds differ from the trained network's",
                 advice="Continue from the .pt file beside it, at a lower --rate.",
             )
-        for suffix in (".json", ".onnx"):
-            os.replace(made.with_suffix(suffix), output.with_suffix(suffix))
 
 
 def _greatest_difference(network: ToneClassifier, exported: ToneNetwork) -> float:
